@@ -13,14 +13,23 @@ export const dataTypes = {
 } as const;
 
 export type DataType = keyof typeof dataTypes;
-export type ArrayOf<T extends DataType> = InstanceType<(typeof dataTypes)[T]['array']>;
+export interface ArrayOf {
+  float32: Float32Array;
+  float16: Uint16Array;
+  bfloat16: Uint16Array;
+  float64: Float64Array;
+  int64: BigInt64Array;
+  int32: Int32Array;
+  uint8: Uint8Array;
+  bool: Uint8Array;
+}
 export type Shape = readonly number[];
 
 /** `data` is row-major; half-precision types hold their bit patterns. */
 export interface Tensor<T extends DataType = DataType> {
   readonly dtype: T;
   readonly shape: Shape;
-  readonly data: ArrayOf<T>;
+  readonly data: ArrayOf[T];
 }
 
 /** A tensor whose bytes lie in a file, little-endian and row-major, to be read or mapped from there. */
