@@ -21,3 +21,77 @@ export class InvalidOptionError extends DreamBoothError {
     this.option = option;
   }
 }
+
+/** A file that was asked for is not there: correct the path, or fetch what is missing. */
+export class MissingFileError extends DreamBoothError {
+  readonly path: string;
+
+  constructor(path: string, message: string, options?: ErrorOptions) {
+    super('missing-file', message, options);
+    this.path = path;
+  }
+}
+
+/** A file is there but cut short, damaged or not of its format: fetch or write it again. */
+export class BrokenFileError extends DreamBoothError {
+  readonly path: string;
+
+  constructor(path: string, message: string, options?: ErrorOptions) {
+    super('broken-file', message, options);
+    this.path = path;
+  }
+}
+
+/** The disk has no room for a file; what stood at `path` before still stands: make room, then repeat. */
+export class DiskFullError extends DreamBoothError {
+  readonly path: string;
+
+  constructor(path: string, message: string, options?: ErrorOptions) {
+    super('disk-full', message, options);
+    this.path = path;
+  }
+}
+
+/** A checkpoint of a kind that this package cannot run: choose another. */
+export class UnsupportedModelError extends DreamBoothError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('unsupported-model', message, options);
+  }
+}
+
+/** A weight is NaN or infinite: the file is damaged or its training diverged; use another. */
+export class NonFiniteWeightError extends DreamBoothError {
+  readonly tensor: string;
+
+  constructor(tensor: string, message: string, options?: ErrorOptions) {
+    super('non-finite-weight', message, options);
+    this.tensor = tensor;
+  }
+}
+
+/** A photo cannot be read: leave it out, or convert it as the message says. */
+export class UnreadableImageError extends DreamBoothError {
+  readonly image: string;
+
+  constructor(image: string, message: string, options?: ErrorOptions) {
+    super('unreadable-image', message, options);
+    this.image = image;
+  }
+}
+
+/** A LoRA file whose kind or keys this package cannot use: convert or export it again. */
+export class UnsupportedLoraError extends DreamBoothError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('unsupported-lora', message, options);
+  }
+}
+
+/** A graph was put together wrongly: two shapes or types that do not fit. A defect of the builder, or of a config. */
+export class GraphError extends DreamBoothError {
+  readonly node: string;
+
+  constructor(node: string, problem: string) {
+    super('invalid-graph', `${node}: ${problem}`);
+    this.node = node;
+  }
+}
