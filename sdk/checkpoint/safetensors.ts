@@ -3,6 +3,7 @@ import { BrokenFileError, MissingFileError } from '../errors';
 import { bfloat16ToFloat32, halfToFloat32 } from '../half';
 import { type DataType, dataTypes, type Shape, type StoredTensor, sizeOf, type Tensor } from '../tensor';
 import { writeFileAtomically } from './atomic-file';
+import { isJsonObject, type JsonObject } from './json-file';
 
 /*
  * The format: an unsigned 64-bit length n, n bytes of JSON (name → dtype, shape and the range of its
@@ -160,9 +161,7 @@ function headerLength(handle: number, size: number, path: string): number {
   return length;
 }
 
-type Header = Readonly<Record<string, unknown>>;
-
-function parseHeader(bytes: Uint8Array, path: string): Header {
+function parseHeader(bytes: Uint8Array, path: string): JsonObject {
   const notAHeader = (cause?: unknown) =>
     new BrokenFileError(path, `${path} is not a .safetensors file: its header is not a JSON object.`, {
       cause,
@@ -173,16 +172,13 @@ function parseHeader(bytes: Uint8Array, path: string): Header {
   } catch (cause) {
     throw notAHeader(cause);
   }
-  if (!isObject(header)) throw notAHeader();
+  if (!isJsonObject(header)) throw notAHeader();
   return header;
 }
 
-const isObject = (value: unknown): value is Header =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-function metadataOf(header: Header): Record<string, string> {
+function metadataOf(header: JsonObject): Record<string, string> {
   const metadata = header['__metadata__'];
-  if (!isObject(metadata)) return {};
+  if (!isJsonObject(metadata)) return {};
   return Object.fromEntries(
     Object.entries(metadata).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
   );
@@ -195,7 +191,7 @@ interface Extent {
   readonly size: number;
 }
 
-function tensorsOf(header: Header, { file, path, start, size }: Extent): Map<string, StoredTensor> {
+function tensorsOf(header: JsonObject, { file, path, start, size }: Extent): Map<string, StoredTensor> {
   const tensors = new Map<string, StoredTensor>();
   for (const [name, entry] of Object.entries(header)) {
     if (name === '__metadata__') continue;
@@ -243,7 +239,7 @@ function checkContiguous(tensors: ReadonlyMap<string, StoredTensor>, { path, sta
 
 function readEntry(name: string, entry: unknown, path: string) {
   const problem = (what: string) => new BrokenFileError(path, `Tensor ${name} in ${path}: ${what}.`);
-  if (!isObject(entry)) throw problem('its header entry is not an object');
+  if (!isJsonObject(entry)) throw problem('its header entry is not an object');
   const { dtype: tag, shape, data_offsets: offsets } = entry;
   const dtype = dataTypeOfTag.get(String(tag));
   if (dtype === undefined) {
