@@ -95,3 +95,16 @@ export class GraphError extends DreamBoothError {
     this.node = node;
   }
 }
+
+/** A loss was differentiated through an operator that has no gradient. */
+export class UnsupportedGradientError extends DreamBoothError {
+  readonly opType: string;
+
+  constructor(opType: string, node: string) {
+    super(
+      'unsupported-gradient',
+      `No gradient flows through ${opType} at "${node}". Give it an entry in sdk/autodiff/gradients.ts, or keep trained values away from it.`,
+    );
+    this.opType = opType;
+  }
+}
