@@ -108,3 +108,34 @@ export class UnsupportedGradientError extends DreamBoothError {
     this.opType = opType;
   }
 }
+
+/** onnxruntime refused or failed a graph: out of memory, a device that is not there, or a defect of ours. */
+export class RuntimeFailedError extends DreamBoothError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('runtime-failed', message, options);
+  }
+}
+
+/** A config asks for what is not implemented: change that key as the message says, or use another checkpoint. */
+export class UnsupportedConfigError extends DreamBoothError {
+  readonly component: string;
+  readonly key: string;
+  readonly found: unknown;
+  readonly supported: readonly unknown[];
+
+  /** `component` is the class or file that holds `key`; `supported` lists the values that work, or says in words. */
+  constructor(component: string, key: string, found: unknown, supported: readonly unknown[]) {
+    const text = (value: unknown) => JSON.stringify(value) ?? String(value);
+    const values = supported.map((value) =>
+      typeof value === 'string' && value.includes(' ') ? value : text(value),
+    );
+    super(
+      'unsupported-config',
+      `${component}: "${key}" is ${text(found)}, which is not supported: set it to ${values.join(' or ')}`,
+    );
+    this.component = component;
+    this.key = key;
+    this.found = found;
+    this.supported = supported;
+  }
+}
