@@ -1,0 +1,68 @@
+import { linearCombination } from './linear-combination';
+import { createNoiseSchedule } from './noise-schedule';
+import { type CreateScheduler, unscaled } from './scheduler';
+import { ignoring, readSchedulerConfig } from './scheduler-config';
+import { timestepSpacing, wholeTimesteps } from './timesteps';
+
+/** Adams–Bashforth weights, newest output first. */
+const adamsBashforth = [
+  [1],
+  [3 / 2, -1 / 2],
+  [23 / 12, -16 / 12, 5 / 12],
+  [55 / 24, -59 / 24, 37 / 24, -9 / 24],
+] as const;
+
+/**
+ * PLMS (Liu et al. 2022, "pseudo linear multistep"): the last four outputs are combined as a linear multistep
+ * method would, and the combination takes a DDIM step. It starts with one step of Heun's method, hence one
+ * evaluation more than `steps`: the second timestep is visited twice. The Runge–Kutta start of the paper
+ * (`skip_prk_steps` false) is not implemented.
+ */
+export const pndm: CreateScheduler = (config, steps) => {
+  const read = readSchedulerConfig('PNDMScheduler', config);
+  if (!read.flag('skip_prk_steps', false)) read.only(true, 'skip_prk_steps');
+  read.choice('prediction_type', ['epsilon', 'v_prediction'], 'epsilon');
+  const schedule = createNoiseSchedule(ignoring(config, 'rescale_betas_zero_snr'));
+  const { numTrainTimesteps, alphasCumprod } = schedule;
+  const spaced = wholeTimesteps(
+    {
+      spacing: timestepSpacing(read, 'leading'),
+      stepsOffset: read.number('steps_offset', 0),
+      numTrainTimesteps,
+    },
+    steps,
+  );
+  const timesteps = [...spaced.slice(0, 2), ...spaced.slice(1)];
+  const finalAlpha = read.flag('set_alpha_to_one', false) ? 1 : alphasCumprod[0]!;
+  const stride = Math.floor(numTrainTimesteps / steps);
+
+  /** Equation 11: the DDIM step written in `output` as a slope. */
+  const transfer = (sample: Float32Array, output: Float32Array, from: number, to: number) => {
+    const alpha = alphasCumprod[from]!;
+    const alphaTo = to >= 0 ? alphasCumprod[to]! : finalAlpha;
+    const noise = schedule.predictNoise(output, sample, from);
+    const denominator = alpha * Math.sqrt(1 - alphaTo) + Math.sqrt(alpha * (1 - alpha) * alphaTo);
+    return linearCombination([Math.sqrt(alphaTo / alpha), sample], [-(alphaTo - alpha) / denominator, noise]);
+  };
+
+  let outputs: readonly Float32Array[] = [];
+  let first: Float32Array | undefined;
+  return {
+    timesteps,
+    initialNoiseScale: 1,
+    scaleModelInput: unscaled,
+    step(modelOutput, index, sample) {
+      const timestep = timesteps[index]!;
+      if (index === 1) {
+        // Where the first step led: take it again with the mean of both outputs.
+        const mean = linearCombination([1 / 2, modelOutput], [1 / 2, outputs[0]!]);
+        return transfer(first!, mean, timestep + stride, timestep);
+      }
+      if (index === 0) first = sample;
+      outputs = [modelOutput, ...outputs].slice(0, 4);
+      const weights = adamsBashforth[outputs.length - 1]!;
+      const combined = linearCombination(...outputs.map((output, i) => [weights[i]!, output] as const));
+      return transfer(sample, combined, timestep, timestep - stride);
+    },
+  };
+};

@@ -1,0 +1,51 @@
+/** What the Euler family shares: samples x₀ + σ·noise (Karras et al. 2022). */
+import { linearCombination } from './linear-combination';
+import { type BetaDefaults, createNoiseSchedule, type NoiseSchedule } from './noise-schedule';
+import { readSchedulerConfig, type SchedulerConfig } from './scheduler-config';
+import { finalSigma, respacedSigmas, sigmaSpacing, sigmasAt, timestepOf, trainingSigmas } from './sigmas';
+import { fractionalTimesteps, timestepSpacing } from './timesteps';
+
+export interface ExplodingSteps {
+  readonly schedule: NoiseSchedule;
+  readonly timesteps: readonly number[];
+  /** One more than timesteps, in float32; the last is where the run ends. */
+  readonly sigmas: readonly number[];
+  readonly initialNoiseScale: number;
+}
+
+/** The timesteps and sigmas that `config` asks of `component`. */
+export function explodingSteps(
+  component: string,
+  config: SchedulerConfig,
+  steps: number,
+  defaults?: BetaDefaults,
+): ExplodingSteps {
+  const read = readSchedulerConfig(component, config);
+  const schedule = createNoiseSchedule(config, defaults);
+  const training = trainingSigmas(schedule);
+  const spacing = timestepSpacing(read, 'linspace');
+  let timesteps = fractionalTimesteps(
+    { spacing, stepsOffset: read.number('steps_offset', 0), numTrainTimesteps: schedule.numTrainTimesteps },
+    steps,
+  );
+  let sigmas = sigmasAt(training, timesteps);
+  const sigmasSpaced = sigmaSpacing(component, read);
+  if (sigmasSpaced !== 'timesteps') {
+    const range = { max: sigmas[0]!, min: sigmas[sigmas.length - 1]! };
+    sigmas = respacedSigmas(sigmasSpaced, read, range, steps);
+    timesteps = sigmas.map((sigma) => Math.fround(timestepOf(sigma, training)));
+  }
+  sigmas = [...sigmas, finalSigma(read, training)].map(Math.fround);
+  const largest = Math.max(...sigmas);
+  return {
+    schedule,
+    timesteps,
+    sigmas,
+    // `leading` begins below the last training timestep, where an image is still in the noise.
+    initialNoiseScale: spacing === 'leading' ? Math.sqrt(largest ** 2 + 1) : largest,
+  };
+}
+
+/** The network was trained on samples of unit variance: x / √(σ² + 1). */
+export const networkInput = (sample: Float32Array, sigma: number): Float32Array =>
+  linearCombination([1 / Math.sqrt(sigma ** 2 + 1), sample]);
