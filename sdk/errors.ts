@@ -139,3 +139,45 @@ export class UnsupportedConfigError extends DreamBoothError {
     this.supported = supported;
   }
 }
+
+/** A checkpoint lacks a weight that its config asks for: it is another model, incomplete, or in another layout. */
+export class MissingWeightError extends DreamBoothError {
+  readonly weight: string;
+
+  constructor(component: string, weight: string, present: readonly string[]) {
+    const nearest = nearestName(weight, present);
+    super(
+      'missing-weight',
+      `${component} has no weight "${weight}" among its ${present.length} tensors${nearest ? `; the nearest is "${nearest}"` : ''}. ` +
+        'The file is incomplete or belongs to another config.json; download the folder again.',
+    );
+    this.weight = weight;
+  }
+}
+
+/** A weight has another shape than the config asks for. */
+export class WeightShapeError extends DreamBoothError {
+  readonly weight: string;
+
+  constructor(component: string, weight: string, found: readonly number[], wanted: readonly number[]) {
+    super(
+      'weight-shape',
+      `${component}'s weight "${weight}" is [${found}]; its config.json asks for [${wanted}]. Weights and config do not belong together.`,
+    );
+    this.weight = weight;
+  }
+}
+
+/** The candidate that shares the longest start and end with `name`. */
+function nearestName(name: string, candidates: readonly string[]): string | undefined {
+  const shared = (other: string) => {
+    let start = 0;
+    while (start < name.length && name[start] === other[start]) start++;
+    let end = 0;
+    while (end < name.length - start && name.at(-1 - end) === other.at(-1 - end)) end++;
+    return start + end;
+  };
+  let best: string | undefined;
+  for (const candidate of candidates) if (best === undefined || shared(candidate) > shared(best)) best = candidate;
+  return best;
+}
