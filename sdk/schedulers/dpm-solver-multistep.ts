@@ -5,6 +5,7 @@ import { type CreateScheduler, unscaled } from './scheduler';
 import { type ConfigReader, readSchedulerConfig } from './scheduler-config';
 import { trainingSigmas, variancePreserving } from './sigmas';
 import { solverSteps } from './solver-sigmas';
+import { roundHalfToEven } from './timesteps';
 
 const component = 'DPMSolverMultistepScheduler';
 
@@ -31,7 +32,11 @@ export const dpmSolverMultistep: CreateScheduler = (config, steps) => {
   // Training timesteps noisier than the clip are left alone (cosine schedules begin with almost no signal).
   const lambdaMin = read.number('lambda_min_clipped', -Infinity);
   const trainingCount = trainingSigmas(schedule).filter((sigma) => -Math.log(sigma) >= lambdaMin).length;
-  const { timesteps, sigmas } = solverSteps(component, read, schedule, steps, trainingCount);
+  const { timesteps, sigmas } = solverSteps(component, read, schedule, steps, {
+    trainingCount,
+    // A cosine schedule is so steep at its end that rounding up would go beyond it.
+    wholeTimestep: config['beta_schedule'] === 'squaredcos_cap_v2' ? Math.trunc : roundHalfToEven,
+  });
 
   const last = timesteps.length - 1;
   const few = read.flag('lower_order_final', true) && timesteps.length < 15;

@@ -2,7 +2,7 @@ import { linearCombination } from './linear-combination';
 import { predictOriginal } from './prediction';
 import type { CreateScheduler } from './scheduler';
 import { ignoring, readSchedulerConfig } from './scheduler-config';
-import { explodingSteps, networkInput } from './variance-exploding';
+import { eulerStep, explodingSteps, networkInput } from './variance-exploding';
 
 const component = 'EulerAncestralDiscreteScheduler';
 
@@ -33,8 +33,8 @@ export const eulerAncestral: CreateScheduler = (config, steps) => {
       const down = Math.sqrt(to ** 2 - up ** 2);
 
       const original = predictOriginal(schedule.predictionType, modelOutput, sample, { alpha: 1, sigma });
-      const slope = linearCombination([1 / sigma, sample], [-1 / sigma, original]);
-      return linearCombination([1, sample], [down - sigma, slope], [up, drawNoise(sample.length)]);
+      const lowered = eulerStep(sample, original, sigma, down);
+      return linearCombination([1, lowered], [up, drawNoise(sample.length)]);
     },
   };
 };

@@ -1,8 +1,7 @@
-import { linearCombination } from './linear-combination';
 import { predictOriginal } from './prediction';
 import type { CreateScheduler } from './scheduler';
 import { readSchedulerConfig } from './scheduler-config';
-import { explodingSteps, networkInput } from './variance-exploding';
+import { eulerStep, explodingSteps, networkInput } from './variance-exploding';
 
 /** Euler steps of the probability-flow ODE dx/dσ = (x − x₀)/σ (Karras et al. 2022, algorithm 2 without churn). */
 export const euler: CreateScheduler = (config, steps) => {
@@ -23,8 +22,7 @@ export const euler: CreateScheduler = (config, steps) => {
     step(modelOutput, index, sample) {
       const sigma = sigmas[index]!;
       const original = predictOriginal(schedule.predictionType, modelOutput, sample, { alpha: 1, sigma });
-      const slope = linearCombination([1 / sigma, sample], [-1 / sigma, original]);
-      return linearCombination([1, sample], [sigmas[index + 1]! - sigma, slope]);
+      return eulerStep(sample, original, sigma, sigmas[index + 1]!);
     },
   };
 };

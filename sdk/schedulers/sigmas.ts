@@ -5,12 +5,17 @@ import type { NoiseLevel } from './prediction';
 import type { ConfigReader } from './scheduler-config';
 import { linspace } from './timesteps';
 
-/** σ_t = √((1−ᾱ_t)/ᾱ_t) for every training timestep, rising. Where ᾱ is 0 (zero terminal SNR) it counts as 2⁻²⁴. */
+/**
+ * σ where a schedule with zero terminal SNR has no signal at all: diffusers takes ᾱ = 2⁻²⁴ there, of which its
+ * float32 makes this.
+ */
+const noSignalSigma = 2 ** 12;
+
+/** σ_t = √((1−ᾱ_t)/ᾱ_t) for every training timestep, rising. */
 export const trainingSigmas = (schedule: NoiseSchedule): Float32Array =>
-  schedule.alphasCumprod.map((alphaCumprod) => {
-    const alpha = alphaCumprod === 0 ? 2 ** -24 : alphaCumprod;
-    return Math.sqrt(Math.fround(Math.fround(1 - alpha) / alpha));
-  });
+  schedule.alphasCumprod.map((alphaCumprod) =>
+    alphaCumprod === 0 ? noSignalSigma : Math.sqrt(Math.fround(Math.fround(1 - alphaCumprod) / alphaCumprod)),
+  );
 
 /** σ at timesteps that may be fractional, by linear interpolation. */
 export function sigmasAt(sigmas: Float32Array, timesteps: readonly number[]): number[] {

@@ -10,15 +10,23 @@ export interface SolverSteps {
   readonly sigmas: readonly number[];
 }
 
-/** The timesteps and sigmas that `read`'s config asks for; `trainingCount` of the training timesteps are in use. */
+export interface SolverOptions {
+  /** How many of the training timesteps are in use, from 0 on; all by default. */
+  readonly trainingCount?: number;
+  /** What makes whole timesteps of those that Karras sigmas fall on; to the nearest by default. */
+  readonly wholeTimestep?: (timestep: number) => number;
+}
+
+/** The timesteps and sigmas that `read`'s config asks for. */
 export function solverSteps(
   component: string,
   read: ConfigReader,
   schedule: NoiseSchedule,
   steps: number,
-  trainingCount = schedule.numTrainTimesteps,
+  options: SolverOptions = {},
 ): SolverSteps {
   const { numTrainTimesteps } = schedule;
+  const { trainingCount = numTrainTimesteps, wholeTimestep = roundHalfToEven } = options;
   const training = trainingSigmas(schedule);
   const spacing = sigmaSpacing(component, read);
   const plain = intervalTimesteps(
@@ -34,8 +42,7 @@ export function solverSteps(
 
   const range = { max: training[training.length - 1]!, min: training[0]! };
   const sigmas = respacedSigmas(spacing, read, range, steps);
-  // The solver's own sigmas need no timestep; the network is told the whole one nearest to (or below) each.
-  const whole = spacing === 'karras' ? roundHalfToEven : Math.trunc;
+  const whole = spacing === 'karras' ? wholeTimestep : Math.trunc;
   const timesteps = sigmas.map((sigma) => whole(timestepOf(sigma, training)));
   return withEnd(timesteps, sigmas, finalSigma(read, training));
 }

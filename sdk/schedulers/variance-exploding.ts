@@ -49,3 +49,18 @@ export function explodingSteps(
 /** The network was trained on samples of unit variance: x / √(σ² + 1). */
 export const networkInput = (sample: Float32Array, sigma: number): Float32Array =>
   linearCombination([1 / Math.sqrt(sigma ** 2 + 1), sample]);
+
+/**
+ * One Euler step of dx/dσ = (x − x₀)/σ. Every operation is rounded to float32, as in diffusers: with zero terminal
+ * SNR σ begins at 4096, and what the rounding of so large a sample leaves behind is part of the result.
+ */
+export function eulerStep(
+  sample: Float32Array,
+  original: Float32Array,
+  sigma: number,
+  to: number,
+): Float32Array {
+  const f = Math.fround;
+  const distance = f(to - sigma);
+  return sample.map((x, i) => x + f(f(f(x - original[i]!) / sigma) * distance));
+}

@@ -6,13 +6,19 @@ import { createNoiseSchedule } from '../../sdk/schedulers/noise-schedule';
 import type { SchedulerConfig } from '../../sdk/schedulers/scheduler-config';
 import { relativeError, replay, trajectory } from './reference-run';
 
-// What diffusers computed (fixtures/golden/README.md).
-const { tensors, metadata } = openSafetensors(
-  fileURLToPath(new URL('../../fixtures/golden/schedulers.safetensors', import.meta.url)),
-);
-const configs = JSON.parse(metadata['configs']!) as Record<string, SchedulerConfig>;
-const has = (name: string) => tensors.has(name);
-const tensor = (name: string) => readFloat32(tensors.get(name)!);
+// What diffusers computed on its usual configurations, and on others (make-scheduler-variants.py beside them).
+const open = (name: string) => {
+  const path = fileURLToPath(new URL(`../../fixtures/golden/${name}`, import.meta.url));
+  const { tensors, metadata } = openSafetensors(path);
+  return {
+    metadata,
+    configs: JSON.parse(metadata['configs']!) as Record<string, SchedulerConfig>,
+    has: (key: string) => tensors.has(key),
+    tensor: (key: string) => readFloat32(tensors.get(key)!),
+  };
+};
+const { configs, metadata, has, tensor } = open('schedulers.safetensors');
+const variants = open('scheduler-variants.safetensors');
 const tolerance = 2e-5;
 
 describe.each(Object.entries(configs))('%s', (key, config) => {
@@ -27,6 +33,19 @@ describe.each(Object.entries(configs))('%s', (key, config) => {
     if (has(`${key}/sigmas`))
       expect(relativeError(scheduler.sigmas!, tensor(`${key}/sigmas`))).toBeLessThan(1e-6);
 
+    const noise = replay(has(`${key}/noise`) ? tensor(`${key}/noise`) : undefined);
+    const ours = trajectory(scheduler, tensor(`${key}/initial`), noise);
+    expect(relativeError(ours, tensor(`${key}/trajectory`))).toBeLessThan(tolerance);
+    expect(noise.left()).toBe(0);
+  });
+});
+
+describe('other configurations', () => {
+  test.each(Object.entries(variants.configs))('%s', (key, config) => {
+    const { has, tensor } = variants;
+    const scheduler = schedulerFromConfig(config, Number(key.split('/')[1]));
+    expect(relativeError(scheduler.timesteps, tensor(`${key}/timesteps`))).toBeLessThan(1e-6);
+    expect(relativeError([scheduler.initialNoiseScale], tensor(`${key}/init_sigma`))).toBeLessThan(1e-6);
     const noise = replay(has(`${key}/noise`) ? tensor(`${key}/noise`) : undefined);
     const ours = trajectory(scheduler, tensor(`${key}/initial`), noise);
     expect(relativeError(ours, tensor(`${key}/trajectory`))).toBeLessThan(tolerance);
