@@ -48,6 +48,7 @@ describe('what is not implemented is refused by name', () => {
     ['ddim', 'beta_start', '0.1'],
     ['ddim', 'clip_sample', 'yes'],
     ['ddim', 'trained_betas', ['a']],
+    ['ddim', 'trained_betas', 'a'],
     ['ddim', 'num_train_timesteps', 0],
     ['ddim', 'predict_epsilon', false],
     ['ddim', 'a_key_of_tomorrow', 1],
@@ -70,6 +71,8 @@ describe('what is not implemented is refused by name', () => {
     ['unipc', 'disable_corrector', 'all'],
     ['unipc', 'lower_order_final', false],
     ['unipc', 'use_flow_sigmas', true],
+    ['unipc', 'thresholding', true],
+    ['unipc', 'use_dynamic_shifting', true],
   ];
   test.each(cases)('%s with %s %o', (name, key, value) => {
     const create = () => createScheduler(name, { ...stableDiffusion, [key]: value }, 5);
@@ -94,6 +97,23 @@ describe('what is not implemented is refused by name', () => {
   ])('%s with %o', (className, config, message) => {
     const create = () => schedulerFromConfig({ ...stableDiffusion, ...config, _class_name: className }, 5);
     expect(create).toThrow(message);
+  });
+  test.each([
+    ['euler-ancestral', { use_karras_sigmas: true, use_beta_sigmas: true, final_sigmas_type: 'sigma_min' }],
+    ['heun', { rescale_betas_zero_snr: true, final_sigmas_type: 'sigma_min' }],
+    ['pndm', { rescale_betas_zero_snr: true, solver_order: 7 }],
+  ])('%s takes no notice of what its class does not know', (name, foreign) => {
+    const step = (config: object) => {
+      const scheduler = createScheduler(name, { ...stableDiffusion, ...config }, 5);
+      const sample = scheduler.step(
+        Float32Array.of(1, -1),
+        0,
+        Float32Array.of(3, 2),
+        () => new Float32Array(2),
+      );
+      return { sample, sigmas: scheduler.sigmas, timesteps: scheduler.timesteps };
+    };
+    expect(step(foreign)).toEqual(step({}));
   });
   test('keys of other classes, and unknown ones that are off, are left alone', () => {
     const config = {
