@@ -1,4 +1,5 @@
 /** Half-precision numbers as bit patterns: IEEE 754 binary16 and bfloat16 ⇄ float32. */
+import type { Tensor } from './tensor';
 
 const scratch = new DataView(new ArrayBuffer(4));
 
@@ -83,4 +84,13 @@ export function float32ToHalf(values: Float32Array): Uint16Array {
 /** float32 → bfloat16 patterns, nearest, ties to even. */
 export function float32ToBfloat16(values: Float32Array): Uint16Array {
   return Uint16Array.from(values, numberToBfloat16);
+}
+
+/** The values of a tensor of any element type as float32. The same array when it is float32 already. */
+export function toFloat32({ dtype, data }: Tensor): Float32Array {
+  if (data instanceof Float32Array) return data;
+  if (data instanceof BigInt64Array) return Float32Array.from(data, Number);
+  if (dtype === 'float16') return halfToFloat32(data as Uint16Array);
+  if (dtype === 'bfloat16') return bfloat16ToFloat32(data as Uint16Array);
+  return Float32Array.from(data);
 }

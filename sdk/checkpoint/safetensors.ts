@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { BrokenFileError, MissingFileError } from '../errors';
-import { bfloat16ToFloat32, halfToFloat32 } from '../half';
+import { toFloat32 } from '../half';
 import { type DataType, dataTypes, type Shape, type StoredTensor, sizeOf, type Tensor } from '../tensor';
 import { writeFileAtomically } from './atomic-file';
 import { isJsonObject, type JsonObject } from './json-file';
@@ -53,15 +53,6 @@ export function readTensor(stored: StoredTensor): Tensor {
 /** Reads one tensor as float32: F16 and BF16 exactly, F64 rounded, integers converted. */
 export function readFloat32(stored: StoredTensor): Float32Array {
   return toFloat32(readTensor(stored));
-}
-
-/** The values of a tensor of any element type as float32. The same array when it is float32 already. */
-export function toFloat32({ dtype, data }: Tensor): Float32Array {
-  if (data instanceof Float32Array) return data;
-  if (data instanceof BigInt64Array) return Float32Array.from(data, Number);
-  if (dtype === 'float16') return halfToFloat32(data as Uint16Array);
-  if (dtype === 'bfloat16') return bfloat16ToFloat32(data as Uint16Array);
-  return Float32Array.from(data);
 }
 
 /**
