@@ -181,3 +181,17 @@ function nearestName(name: string, candidates: readonly string[]): string | unde
   for (const candidate of candidates) if (best === undefined || shared(candidate) > shared(best)) best = candidate;
   return best;
 }
+
+/** The loss or its gradient became NaN or infinite: lower the learning rate, or look at the photos. */
+export class TrainingDivergedError extends DreamBoothError {
+  readonly step: number;
+
+  constructor(step: number, loss: number) {
+    super(
+      'training-diverged',
+      `Training diverged at step ${step}: the loss is ${loss}. The last good state is kept. ` +
+        'Lower the learning rate (a tenth of it is a good try), and check the photos and the base model for damage.',
+    );
+    this.step = step;
+  }
+}

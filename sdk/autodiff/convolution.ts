@@ -62,7 +62,14 @@ function weightGradient(x: Value, w: Value, { strides, pads, dilations, group }:
   const padded = pads.every((pad) => pad === 0)
     ? x
     : op.Pad(x, { pads: [0, 0, pads[0]!, pads[1]!, 0, 0, pads[2]!, pads[3]!] });
-  const rows = op.Reshape(dy, { shape: [batch, group, outputs / group, height * width] });
+  // One product a tap either for each picture, summed after, or over the whole batch with channels moved to the front.
+  // Moving costs a pass over both sides; the sums cost a kernel a picture and tap: small pictures of many channels move.
+  const places = height * width;
+  const moved = outputs * inputsPerGroup * 4 > (outputs + channels) * places;
+  const source = moved ? op.Transpose(padded, { perm: [1, 0, 2, 3] }) : padded;
+  const rowShape = moved ? [group, outputs / group, batch * places] : [batch, group, outputs / group, places];
+  const columnShape = moved ? [group, channels / group, batch * places] : [batch, group, channels / group, places];
+  const rows = op.Reshape(moved ? op.Transpose(dy, { perm: [1, 0, 2, 3] }) : dy, { shape: rowShape });
   const taps: Value[] = [];
   for (let i = 0; i < kernelHeight; i++) {
     for (let j = 0; j < kernelWidth; j++) {
@@ -71,10 +78,10 @@ function weightGradient(x: Value, w: Value, { strides, pads, dilations, group }:
       const whole = top === 0 && left === 0 && ends[0] === padded.shape[2] && ends[1] === padded.shape[3];
       const shifted =
         whole && strides.every((stride) => stride === 1)
-          ? padded
-          : op.Slice(padded, { starts: [top, left], ends, axes: [2, 3], steps: strides });
-      const columns = op.Reshape(shifted, { shape: [batch, group, channels / group, height * width] });
-      taps.push(op.ReduceSum(op.FusedMatMul(rows, columns, { transB: 1 }), { axes: [0], keepdims: 0 }));
+          ? source
+          : op.Slice(source, { starts: [top, left], ends, axes: [2, 3], steps: strides });
+      const product = op.FusedMatMul(rows, op.Reshape(shifted, { shape: columnShape }), { transB: 1 });
+      taps.push(moved ? product : op.ReduceSum(product, { axes: [0], keepdims: 0 }));
     }
   }
   const column = (tap: Value) => op.Reshape(tap, { shape: [outputs, inputsPerGroup, 1] });

@@ -10,7 +10,6 @@ export interface Weights {
   /** The key so far, such as `down_blocks.0.resnets.1`. */
   readonly path: string;
   at(name: string | number): Weights;
-  has(name: string): boolean;
   /** The weight at `path.name` as float32; an error names it when it is missing or of another shape. */
   parameter(name: string, shape: Shape): Value;
   /**
@@ -45,7 +44,6 @@ export function checkpointWeights(graph: Graph, from: CheckpointWeights): Weight
     graph,
     path,
     at: (name) => position(path === '' ? `${name}` : `${path}.${name}`),
-    has: (name) => from.tensors.has(path === '' ? name : `${path}.${name}`),
     adapt: (x, y, window) => (from.adapt ? from.adapt(path, x, y, window) : y),
     parameter(name, shape) {
       const key = path === '' ? name : `${path}.${name}`;

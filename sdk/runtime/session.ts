@@ -6,6 +6,7 @@ import { RuntimeFailedError } from '../errors';
 import type { Value } from '../graph/graph';
 import { neededNodes } from '../graph/lowering';
 import { type OnnxModel, writeOnnxModel } from '../graph/onnx-model';
+import type { Feeds, Session } from '../graph/session';
 import type { DataType, Tensor } from '../tensor';
 
 export type Device = 'cpu' | 'cuda' | 'webgpu';
@@ -21,16 +22,6 @@ export interface SessionOptions {
   readonly withoutOptimizers?: readonly string[];
   /** Write a profile of every run to files of this prefix. */
   readonly profile?: string;
-}
-
-export type Feeds = Readonly<Record<string, Tensor>>;
-
-/** A loaded graph. Names are those of the graph's inputs and of the `outputs` it was made with. */
-export interface Session<Name extends string = string> {
-  readonly inputNames: readonly string[];
-  /** Feeds that the graph does not read are ignored; one that is missing or of another shape is an error. */
-  run(feeds: Feeds): Promise<Record<Name, Tensor>>;
-  release(): Promise<void>;
 }
 
 export async function createSession<Name extends string>(
