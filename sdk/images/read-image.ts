@@ -87,7 +87,6 @@ async function decode(bytes: Uint8Array, name: string): Promise<RgbImage> {
     const { data, info } = await sharp(bytes, { limitInputPixels: mostPixels, failOn: 'error' })
       .autoOrient()
       .flatten({ background: '#ffffff' })
-      .toColourspace('srgb')
       .removeAlpha()
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true });
