@@ -54,7 +54,8 @@ export function drawScene(scene: Scene, size: number): Canvas {
   return canvas;
 }
 
-function drawSubject(canvas: Canvas, { class: name, appearance, accessory, pose }: Scene) {
+/** The subject of a scene alone, with its shadow, over whatever the canvas holds. */
+export function drawSubject(canvas: Canvas, { class: name, appearance, accessory, pose }: Scene) {
   const figure = FIGURES[name](appearance);
   const side = pose.flipped ? -1 : 1;
   paintShadow(
