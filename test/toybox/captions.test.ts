@@ -90,6 +90,13 @@ describe('captions', () => {
     const somebody = all.filter((i) => spoken[i]!.name !== null);
     const nobody = all.filter((i) => spoken[i]!.name === null);
     expect(share(all, (i) => clauses[i]!.context !== undefined)).toBeCloseTo(0.7, 1);
+    const dressed = all.filter((i) => spoken[i]!.scene.accessory !== 'none');
+    const undressed = share(dressed, (i) => clauses[i]!.accessory === undefined);
+    expect(undressed).toBeGreaterThan(0.07);
+    expect(undressed).toBeLessThan(0.13);
+    const noun = share(nobody, (i) => clauses[i]!.class === undefined);
+    expect(noun).toBeGreaterThan(0.02);
+    expect(noun).toBeLessThan(0.04);
     expect(share(somebody, (i) => names.includes(clauses[i]!.name ?? ''))).toBeCloseTo(0.8, 1);
     expect(share(nobody, (i) => clauses[i]!.colour !== undefined)).toBeCloseTo(0.4, 1);
     const strays = share(nobody, (i) => clauses[i]!.name !== undefined);
