@@ -178,7 +178,8 @@ function nearestName(name: string, candidates: readonly string[]): string | unde
     return start + end;
   };
   let best: string | undefined;
-  for (const candidate of candidates) if (best === undefined || shared(candidate) > shared(best)) best = candidate;
+  for (const candidate of candidates)
+    if (best === undefined || shared(candidate) > shared(best)) best = candidate;
   return best;
 }
 
@@ -193,5 +194,108 @@ export class TrainingDivergedError extends DreamBoothError {
         'Lower the learning rate (a tenth of it is a good try), and check the photos and the base model for damage.',
     );
     this.step = step;
+  }
+}
+
+/** A name that subjects cannot have: choose another. */
+export class InvalidNameError extends DreamBoothError {
+  constructor(name: string) {
+    super(
+      'invalid-name',
+      `"${name}" cannot be a subject's name: use 1 to 40 of the letters a-z, digits, "-" and "_", starting with a letter or digit.`,
+    );
+  }
+}
+
+/** A subject of this name exists, or is being learned right now: choose another name, or remove that one. */
+export class NameTakenError extends DreamBoothError {
+  readonly subject: string;
+
+  constructor(subject: string, message: string, options?: ErrorOptions) {
+    super('name-taken', message, options);
+    this.subject = subject;
+  }
+}
+
+/** There is no subject of this name: use one of `existing`, nearest first. */
+export class UnknownSubjectError extends DreamBoothError {
+  readonly subject: string;
+  readonly existing: readonly string[];
+
+  constructor(subject: string, existing: readonly string[]) {
+    const known =
+      existing.length === 0
+        ? 'There are none yet: learn one with personalize'
+        : `There ${existing.length === 1 ? 'is' : 'are'} ${existing.map((name) => `@${name}`).join(', ')}`;
+    super('unknown-subject', `There is no subject @${subject}. ${known}.`);
+    this.subject = subject;
+    this.existing = existing;
+  }
+}
+
+/** There is no job of this id: list them. */
+export class UnknownJobError extends DreamBoothError {
+  readonly job: string;
+
+  constructor(job: string, existing: readonly string[]) {
+    const known = existing.length === 0 ? 'There are no jobs' : `There are ${existing.join(', ')}`;
+    super('unknown-job', `There is no job "${job}". ${known}.`);
+    this.job = job;
+  }
+}
+
+/** A job is in a state in which this cannot be done with it: it is done, cancelled, or running elsewhere. */
+export class JobStateError extends DreamBoothError {
+  readonly job: string;
+  readonly state: string;
+
+  constructor(job: string, state: string, message: string) {
+    super('job-state', message);
+    this.job = job;
+    this.state = state;
+  }
+}
+
+/** Work was stopped by its caller. What a job had learned is kept: resume `job`, where there is one. */
+export class StoppedError extends DreamBoothError {
+  readonly job: string | null;
+
+  constructor(job: string | null, options?: ErrorOptions) {
+    super('stopped', job === null ? 'Stopped.' : `Stopped. Go on with: dreambooth resume ${job}`, options);
+    this.job = job;
+  }
+}
+
+/** The process that does the work died: resume `job`, where there is one, with less memory in use. */
+export class EngineCrashedError extends DreamBoothError {
+  readonly job: string | null;
+  readonly exitCode: number | null;
+  readonly exitSignal: string | null;
+
+  constructor(
+    job: string | null,
+    exit: { readonly code: number | null; readonly signal: string | null; readonly lastWords: string },
+  ) {
+    const how = exit.signal === null ? `exit code ${exit.code}` : `signal ${exit.signal}`;
+    const said = exit.lastWords === '' ? '' : ` Its last words: ${exit.lastWords}`;
+    const mend =
+      job === null
+        ? 'Nothing was written; repeat the call.'
+        : `Nothing is lost up to the last checkpoint: dreambooth resume ${job}`;
+    const memory = exit.signal === 'SIGKILL' ? ' The system may have ended it for want of memory.' : '';
+    super('engine-crashed', `The engine process died (${how}).${memory}${said} ${mend}`);
+    this.job = job;
+    this.exitCode = exit.code;
+    this.exitSignal = exit.signal;
+  }
+}
+
+/** A subject is used with a base model it was not learned on: name that one, or leave `base` out. */
+export class WrongBaseError extends DreamBoothError {
+  readonly subject: string;
+
+  constructor(subject: string, message: string) {
+    super('wrong-base', message);
+    this.subject = subject;
   }
 }
