@@ -39,8 +39,9 @@ export function oracleNetwork(w: Weights, picture: Value): OracleOutputs {
   }, picture);
   const flat = op.Reshape(trunk, { shape: [picture.shape[0]!, -1] });
   const features = silu(linear(w.at('features'), flat, { out: 256 }));
-  const line = linear(w.at('heads'), features, { out: Object.values(oracleHeads).reduce((a, b) => a + b) });
-  const parts = op.Split(line, { split: Object.values(oracleHeads), axis: 1 });
+  const sizes: readonly number[] = Object.values(oracleHeads);
+  const line = linear(w.at('heads'), features, { out: sizes.reduce((sum, size) => sum + size) });
+  const parts = op.Split(line, { split: sizes, axis: 1 });
   const heads = Object.fromEntries(Object.keys(oracleHeads).map((name, i) => [name, parts[i]!]));
   return { features, heads: heads as Record<OracleHead, Value> };
 }

@@ -1,0 +1,116 @@
+/**
+ * The loss of diffusion fine-tuning as a graph: mean squared error between what the UNet predicts and its target,
+ *
+ *   L = Σᵢ wᵢ · mean((ε̂(xᵢ, tᵢ, cᵢ) − yᵢ)²)
+ *
+ * DreamBooth's two terms (Ruiz et al. 2023, eq. 2) are weights: 1/B for B pictures of the subject, λ/B for B of its
+ * class; min-SNR and masks multiply further. Noise, timesteps and weights are data, so the graph has no randomness.
+ */
+import type { Value } from '../graph/graph';
+import { op } from '../graph/operators';
+import { loraAdapter, type LoraTarget } from '../lora/lora';
+import { type BaseModel, type Changes, type ComponentName, weightsOf } from '../models/base-model';
+import { unet } from '../models/unet';
+import type { Parameter } from './parameters';
+import type { TrainingProblem } from './trainer';
+
+/** How a component takes part: its own weights trained, a LoRA beside them, or neither. */
+export type Trained =
+  | { readonly kind: 'full' }
+  | { readonly kind: 'lora'; readonly targets: readonly LoraTarget[]; readonly scale: number };
+
+export interface DenoisingProblem {
+  readonly base: BaseModel;
+  readonly unet?: Trained;
+  /** When trained, token ids are fed and encoded at every step; else text embeddings are fed. */
+  readonly textEncoder?: Trained;
+  readonly batch: number;
+  /** Height and width of the latents. */
+  readonly size: readonly [number, number];
+  readonly tokens: number;
+  /**
+   * The last `untrainedTargets` rows of the batch have no target of their own: theirs is what the base model itself
+   * predicts, so that the class stays what it was without pictures of it. Default 0.
+   */
+  readonly untrainedTargets?: number;
+}
+
+/**
+ * Inputs: `sample` [B, C, h, w], `timesteps` [B], `lossWeights` [B], `target` for the rows that have one, and
+ * `textEmbeddings` [B, tokens, features] or `inputIds` [B, tokens]. Reports: `losses` [B], unweighted.
+ * Parameters are named `unet.KEY` for weights, `unet.PATH.down` and `.up` for a LoRA; groups are the components.
+ */
+export function denoisingProblem(problem: DenoisingProblem): TrainingProblem {
+  const { base, batch, size, tokens, untrainedTargets = 0 } = problem;
+  const { inChannels, outChannels, crossAttentionDim } = base.unet.config;
+  return {
+    parameters: [
+      ...parametersOf(base, 'unet', problem.unet),
+      ...parametersOf(base, 'text_encoder', problem.textEncoder),
+    ],
+    build(graph, parameters) {
+      const sample = graph.input('sample', 'float32', [batch, inChannels, ...size]);
+      const timesteps = graph.input('timesteps', 'float32', [batch]);
+      const lossWeights = graph.input('lossWeights', 'float32', [batch]);
+      const changed = changesOf('unet', problem.unet, parameters);
+      const text = problem.textEncoder
+        ? graph.input('inputIds', 'int64', [batch, tokens])
+        : graph.input('textEmbeddings', 'float32', [batch, tokens, crossAttentionDim]);
+      const encode = (changes: Changes, ids: Value) =>
+        base.family.encodeText(weightsOf(base, 'text_encoder', graph, changes), base.text_encoder.config, ids);
+      const textEmbeddings = problem.textEncoder
+        ? encode(changesOf('text_encoder', problem.textEncoder, parameters), text)
+        : text;
+      const prediction = unet(weightsOf(base, 'unet', graph, changed), base.unet.config, { sample, timesteps, textEmbeddings });
+
+      const given = batch - untrainedTargets;
+      const targets: Value[] = given > 0 ? [graph.input('target', 'float32', [given, outChannels, ...size])] : [];
+      if (untrainedTargets > 0) {
+        const rest = (x: Value) => op.Slice(x, { starts: [given], ends: [batch], axes: [0], steps: [1] });
+        targets.push(
+          unet(weightsOf(base, 'unet', graph), base.unet.config, {
+            sample: rest(sample),
+            timesteps: rest(timesteps),
+            textEmbeddings: problem.textEncoder ? encode({}, rest(text)) : rest(text),
+          }),
+        );
+      }
+      const difference = op.Sub(prediction, targets.length === 1 ? targets[0]! : op.Concat(...targets, { axis: 0 }));
+      const losses = op.ReduceMean(op.Mul(difference, difference), { axes: [1, 2, 3], keepdims: 0 });
+      const loss = op.ReduceSum(op.Mul(losses, lossWeights), { axes: [0], keepdims: 0 });
+      return { loss, reports: { losses } };
+    },
+  };
+}
+
+/** Buffers that old files keep beside the weights. */
+const isBuffer = (key: string) => key.endsWith('position_ids');
+
+function parametersOf(base: BaseModel, component: ComponentName, trained: Trained | undefined): Parameter[] {
+  if (!trained) return [];
+  if (trained.kind === 'lora') {
+    return trained.targets.flatMap(({ path, down, up }) => [
+      { name: `${component}.${path}.down`, shape: down, group: component },
+      { name: `${component}.${path}.up`, shape: up, group: component },
+    ]);
+  }
+  return [...base[component].tensors].flatMap(([key, { shape }]) =>
+    isBuffer(key) ? [] : [{ name: `${component}.${key}`, shape, group: component }],
+  );
+}
+
+function changesOf(component: ComponentName, trained: Trained | undefined, parameters: ReadonlyMap<string, Value>): Changes {
+  if (!trained) return {};
+  if (trained.kind === 'lora') {
+    const values = (path: string) => ({
+      down: parameters.get(`${component}.${path}.down`)!,
+      up: parameters.get(`${component}.${path}.up`)!,
+      scale: trained.scale,
+    });
+    return { adapt: loraAdapter(new Map(trained.targets.map(({ path }) => [path, values(path)]))) };
+  }
+  const prefix = `${component}.`;
+  const own = [...parameters].filter(([name]) => name.startsWith(prefix));
+  return { replaced: new Map(own.map(([name, value]) => [name.slice(prefix.length), value])) };
+}
+
