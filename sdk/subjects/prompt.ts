@@ -1,0 +1,52 @@
+import { InvalidOptionError } from '../errors';
+
+/** What a mention needs to know of a subject. */
+export interface MentionedSubject {
+  readonly identifier: string;
+  readonly className: string;
+}
+
+export interface ResolvedPrompt {
+  /** The prompt for the text encoder: `a photo of sks dog in the snow`. */
+  readonly text: string;
+  /** Every subject mentioned, once, in order, with the weight of its LoRA (1 where none was written). */
+  readonly mentions: readonly { readonly name: string; readonly weight: number }[];
+}
+
+/** `@name` or `@name:0.8`; not after a letter, digit, dot or another @, so that `a@b.c` is no mention. */
+const mention = /(?<![\w.@+-])@([a-z0-9][a-z0-9_-]*)(?::(\d+(?:\.\d+)?|\.\d+))?/gi;
+
+/** The names mentioned in a prompt, once each, in order. */
+export function mentionedNames(prompt: string): string[] {
+  return [...new Set([...prompt.matchAll(mention)].map(([, name]) => subjectName(name!).name))];
+}
+
+/**
+ * Replaces every `@name` by the subject's identifier and class, and leaves the rest of the prompt as it is.
+ * `find` returns the subject or throws. Throws InvalidOptionError for one subject with two weights.
+ */
+export function resolvePrompt(prompt: string, find: (name: string) => MentionedSubject): ResolvedPrompt {
+  const weights = new Map<string, number | undefined>();
+  const text = prompt.replace(mention, (_, typed: string, written: string | undefined) => {
+    const { name, rest } = subjectName(typed);
+    const weight = written === undefined || rest !== '' ? undefined : Number(written);
+    const before = weights.get(name);
+    if (before !== undefined && weight !== undefined && before !== weight) {
+      throw new InvalidOptionError(
+        'prompt',
+        `@${name} has two weights, ${before} and ${weight}: a subject has one a picture.`,
+      );
+    }
+    weights.set(name, weight ?? before);
+    const { identifier, className } = find(name);
+    const kept = rest === '' || written === undefined ? rest : `${rest}:${written}`;
+    return `${identifier} ${className}${kept}`;
+  });
+  return { text, mentions: [...weights].map(([name, weight]) => ({ name, weight: weight ?? 1 })) };
+}
+
+/** Names are lower-case; a hyphen or underscore at the end belongs to the sentence ("@rex-"). */
+function subjectName(typed: string): { name: string; rest: string } {
+  const name = typed.toLowerCase().replace(/[-_]+$/, '');
+  return { name, rest: typed.slice(name.length) };
+}

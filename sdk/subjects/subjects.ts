@@ -1,0 +1,149 @@
+/** Learned subjects on disk: a folder each, holding subject.json, its weights and a thumbnail. */
+import { randomBytes } from 'node:crypto';
+import { existsSync, lstatSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { writeFileAtomically } from '../checkpoint/atomic-file';
+import { readJsonFile } from '../checkpoint/json-file';
+import { BrokenFileError, NameTakenError, UnknownSubjectError } from '../errors';
+import { type Home, makeFolder } from './home';
+import { checkSubjectName, nearestFirst } from './subject-name';
+
+const recordFile = 'subject.json';
+
+const settingValue = z.union([
+  z.string(),
+  z.number(),
+  z.boolean(),
+  z.null(),
+  z.array(z.union([z.string(), z.number()])),
+]);
+
+const subjectRecord = z.object({
+  id: z.string().min(1),
+  className: z.string().min(1),
+  /** The rare words that stand for the subject in a prompt. */
+  identifier: z.string().min(1),
+  instancePrompt: z.string(),
+  /** `lora`: lora.safetensors, in diffusers' naming. `full`: folders of whole components, as unet/. */
+  kind: z.enum(['lora', 'full']),
+  base: z.object({ path: z.string().min(1), fingerprint: z.string() }),
+  /** In effect, defaults written out: what repeats the training. */
+  settings: z.record(z.string(), settingValue),
+  seed: z.number().int(),
+  steps: z.number().int().nonnegative(),
+  createdAt: z.iso.datetime(),
+  photos: z.array(z.object({ name: z.string(), sha256: z.string().length(64) })),
+  /** Of what made it: this package, onnxruntime, Node. */
+  versions: z.record(z.string(), z.string()),
+});
+
+export type SettingValue = z.infer<typeof settingValue>;
+/** What subject.json holds. The folder's name is the subject's name, so that renaming is one step. */
+export type SubjectRecord = z.infer<typeof subjectRecord>;
+
+export interface Subject extends SubjectRecord {
+  readonly name: string;
+  readonly folder: string;
+}
+
+/**
+ * Makes `folder`, which holds the weights and lies in the home, the subject `name`: in one rename, so that a
+ * subject is there whole or not at all. Throws NameTakenError (`folder` then stays), InvalidNameError, DiskFullError.
+ */
+export function createSubject(home: Home, name: string, record: SubjectRecord, folder: string): Subject {
+  checkSubjectName(name);
+  makeFolder(home.subjects);
+  const text = `${JSON.stringify(subjectRecord.parse(record), null, 2)}\n`;
+  writeFileAtomically(join(folder, recordFile), [Buffer.from(text)]);
+  moveToName(home, name, folder);
+  return readSubject(home, name);
+}
+
+/** Throws UnknownSubjectError, which lists the subjects there are, or BrokenFileError for a damaged record. */
+export function readSubject(home: Home, name: string): Subject {
+  const folder = join(home.subjects, name);
+  if (!isName(name) || !existsSync(join(folder, recordFile))) {
+    throw new UnknownSubjectError(name, nearestFirst(name, subjectNames(home)));
+  }
+  const path = join(folder, recordFile);
+  const parsed = subjectRecord.safeParse(readJsonFile(path, `it describes the subject @${name}`));
+  if (!parsed.success) {
+    throw new BrokenFileError(
+      path,
+      `${path} is not a subject's record (${z.prettifyError(parsed.error)}): delete the subject @${name} and learn it again.`,
+    );
+  }
+  return { name, folder, ...parsed.data };
+}
+
+export function subjectExists(home: Home, name: string): boolean {
+  return isName(name) && existsSync(join(home.subjects, name, recordFile));
+}
+
+/** By name. */
+export function subjectNames(home: Home): string[] {
+  if (!existsSync(home.subjects)) return [];
+  return readdirSync(home.subjects)
+    .filter((name) => subjectExists(home, name))
+    .sort();
+}
+
+/** Oldest first; a subject whose record is damaged is left out and told to `onBroken`. */
+export function listSubjects(home: Home, onBroken?: (error: BrokenFileError) => void): Subject[] {
+  const subjects = subjectNames(home).flatMap((name) => {
+    try {
+      return [readSubject(home, name)];
+    } catch (error) {
+      if (!(error instanceof BrokenFileError)) throw error;
+      onBroken?.(error);
+      return [];
+    }
+  });
+  return subjects.sort((a, b) => (a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : 0));
+}
+
+/** Throws UnknownSubjectError, InvalidNameError, NameTakenError. */
+export function renameSubject(home: Home, name: string, newName: string): Subject {
+  const { folder } = readSubject(home, name);
+  checkSubjectName(newName);
+  if (newName !== name) moveToName(home, newName, folder);
+  return readSubject(home, newName);
+}
+
+/** Throws UnknownSubjectError. */
+export function deleteSubject(home: Home, name: string): void {
+  if (!isName(name) || lstatSync(join(home.subjects, name), { throwIfNoEntry: false }) === undefined) {
+    throw new UnknownSubjectError(name, nearestFirst(name, subjectNames(home)));
+  }
+  // First out of sight in one step, so that being ended half-way leaves no half a subject.
+  const doomed = join(home.subjects, `.deleted-${randomBytes(6).toString('hex')}`);
+  renameSync(join(home.subjects, name), doomed);
+  rmSync(doomed, { recursive: true, force: true });
+}
+
+function moveToName(home: Home, name: string, folder: string): void {
+  const target = join(home.subjects, name);
+  try {
+    // Systems refuse to rename over a folder that holds something; where two race, one wins.
+    if (!existsSync(target)) {
+      renameSync(folder, target);
+      return;
+    }
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'EPERM') throw error;
+  }
+  throw new NameTakenError(
+    name,
+    `There is a subject @${name} already: choose another name, or remove that one with \`subjects delete ${name}\`.`,
+  );
+}
+
+function isName(name: string): boolean {
+  try {
+    return checkSubjectName(name) === name;
+  } catch {
+    return false;
+  }
+}
