@@ -2,7 +2,7 @@
 import { UnsupportedGradientError } from '../errors';
 import type { Node, Value } from '../graph/graph';
 import { neededNodes } from '../graph/lowering';
-import { op, type OpType } from '../graph/operators';
+import { type OpType, op } from '../graph/operators';
 import { type GradientRule, gradients, notDifferentiable } from './gradients';
 
 /**
@@ -27,7 +27,8 @@ export function backward(loss: Value, parameters: readonly Value[]): (Value | nu
   return parameters.map((parameter) => gradientOf.get(parameter) ?? null);
 }
 
-const isNodeOf = (x: Value, nodes: ReadonlySet<Node | Value>) => x.source.kind === 'node' && nodes.has(x.source.node);
+const isNodeOf = (x: Value, nodes: ReadonlySet<Node | Value>) =>
+  x.source.kind === 'node' && nodes.has(x.source.node);
 
 /** The parameters and every node downstream of one; nothing flows through a node marked notDifferentiable. */
 function dependentsOf(nodes: readonly Node[], parameters: readonly Value[]): ReadonlySet<Node | Value> {
@@ -54,7 +55,9 @@ function differentiate(node: Node, dys: readonly (Value | null)[]): readonly (Va
 function sumToShape(dx: Value, x: Value): Value {
   if (dx.shape.join() === x.shape.join()) return dx;
   const extra = dx.shape.length - x.shape.length;
-  const axes = dx.shape.flatMap((size, i) => (i < extra || (x.shape[i - extra] === 1 && size !== 1) ? [i] : []));
+  const axes = dx.shape.flatMap((size, i) =>
+    i < extra || (x.shape[i - extra] === 1 && size !== 1) ? [i] : [],
+  );
   const summed = axes.length > 0 ? op.ReduceSum(dx, { axes, keepdims: 0 }) : dx;
   return summed.shape.join() === x.shape.join() ? summed : op.Reshape(summed, { shape: x.shape });
 }

@@ -17,8 +17,16 @@ import type { GradientContext } from './gradients';
 
 type Window = AttributesOf<'Conv'>;
 
-export function convGradient({ inputs: [x, w], attributes, dy }: GradientContext<'Conv'>): readonly [Value, Value, Value] {
-  return [dataGradient(x, w, attributes, dy), weightGradient(x, w, attributes, dy), op.ReduceSum(dy, { axes: [0, 2, 3], keepdims: 0 })];
+export function convGradient({
+  inputs: [x, w],
+  attributes,
+  dy,
+}: GradientContext<'Conv'>): readonly [Value, Value, Value] {
+  return [
+    dataGradient(x, w, attributes, dy),
+    weightGradient(x, w, attributes, dy),
+    op.ReduceSum(dy, { axes: [0, 2, 3], keepdims: 0 }),
+  ];
 }
 
 /** The transpose's data gradient is the convolution itself; its weight gradient has the roles of x and dy swapped. */
@@ -68,7 +76,9 @@ function weightGradient(x: Value, w: Value, { strides, pads, dilations, group }:
   const moved = outputs * inputsPerGroup * 4 > (outputs + channels) * places;
   const source = moved ? op.Transpose(padded, { perm: [1, 0, 2, 3] }) : padded;
   const rowShape = moved ? [group, outputs / group, batch * places] : [batch, group, outputs / group, places];
-  const columnShape = moved ? [group, channels / group, batch * places] : [batch, group, channels / group, places];
+  const columnShape = moved
+    ? [group, channels / group, batch * places]
+    : [batch, group, channels / group, places];
   const rows = op.Reshape(moved ? op.Transpose(dy, { perm: [1, 0, 2, 3] }) : dy, { shape: rowShape });
   const taps: Value[] = [];
   for (let i = 0; i < kernelHeight; i++) {

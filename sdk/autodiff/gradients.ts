@@ -4,7 +4,7 @@
  * accumulation and summing over broadcast axes; a rule may be wasteful, since what is not asked for is pruned.
  */
 import type { Value } from '../graph/graph';
-import { type AttributesOf, type InputsOf, op, type OpType, type OutputOf } from '../graph/operators';
+import { type AttributesOf, type InputsOf, type OpType, type OutputOf, op } from '../graph/operators';
 import { convGradient, convTransposeGradient } from './convolution';
 import { groupNormalizationGradient, layerNormalizationGradient } from './normalization';
 import { padsOfSlice, resizeGradient, scatterRows } from './rearranging';
@@ -27,6 +27,7 @@ export type GradientRule<T extends OpType> = (context: GradientContext<T>) => Pe
 export const notDifferentiable = Symbol('not differentiable');
 
 type Table = { readonly [T in OpType]: GradientRule<T> | typeof notDifferentiable };
+
 export type { OutputOf };
 
 const lastAxisSum = (x: Value) => op.ReduceSum(x, { axes: [-1], keepdims: 1 });
@@ -93,7 +94,9 @@ export const gradients: Table = {
   },
 
   Reshape: ({ inputs: [x], dy }) => [op.Reshape(dy, { shape: x.shape })],
-  Transpose: ({ attributes: { perm }, dy }) => [op.Transpose(dy, { perm: perm.map((_, axis) => perm.indexOf(axis)) })],
+  Transpose: ({ attributes: { perm }, dy }) => [
+    op.Transpose(dy, { perm: perm.map((_, axis) => perm.indexOf(axis)) }),
+  ],
   // The walker sums a gradient of the broadcast shape.
   Expand: ({ dy }) => [dy],
   Concat: ({ inputs: parts, attributes: { axis }, dy }) => {
@@ -111,7 +114,10 @@ export const gradients: Table = {
   },
   // Negative pads cut, so undoing a pad is a pad.
   Pad: ({ attributes: { pads }, dy }) => [op.Pad(dy, { pads: pads.map((pad) => -pad) })],
-  Gather: ({ inputs: [data, indices], attributes: { axis }, dy }) => [scatterRows(data, indices, axis, dy), null],
+  Gather: ({ inputs: [data, indices], attributes: { axis }, dy }) => [
+    scatterRows(data, indices, axis, dy),
+    null,
+  ],
   Resize: ({ inputs: [x], dy }) => [resizeGradient(x, dy)],
 
   MatMul: ({ inputs: [a, b], dy }) => [

@@ -15,7 +15,9 @@ export function padsOfSlice(x: Value, { starts, ends, axes, steps }: AttributesO
       pads[at] = clamp(starts[i]!);
       pads[at + rank] = size - clamp(ends[i]!);
     } else if (steps[i] !== -1 || clamp(starts[i]!) < size - 1 || ends[i]! >= -size) {
-      throw new Error(`no gradient for a slice with step ${steps[i]} from ${starts[i]} to ${ends[i]}; use 1, or −1 over all`);
+      throw new Error(
+        `no gradient for a slice with step ${steps[i]} from ${starts[i]} to ${ends[i]}; use 1, or −1 over all`,
+      );
     }
   });
   return pads;
@@ -26,7 +28,8 @@ export function padsOfSlice(x: Value, { starts, ends, axes, steps }: AttributesO
  * matrix of the indices. Scattering with addition would race between threads; this gives the same bits every time.
  */
 export function scatterRows(data: Value, indices: Value, axis: number, dy: Value): Value {
-  if (frontAxis(axis, data.shape.length) !== 0) throw new Error(`no gradient for Gather on axis ${axis}; only the first`);
+  if (frontAxis(axis, data.shape.length) !== 0)
+    throw new Error(`no gradient for Gather on axis ${axis}; only the first`);
   const [rows, ...rest] = data.shape as [number, ...number[]];
   const count = indices.shape.reduce((product, size) => product * size, 1);
   const width = rest.reduce((product, size) => product * size, 1);
@@ -51,12 +54,18 @@ export function resizeGradient(x: Value, dy: Value): Value {
     const blocks = op.Reshape(dy, { shape: [n * c, h, outH / h, w, outW / w] });
     return op.Reshape(op.ReduceSum(blocks, { axes: [2, 4], keepdims: 0 }), { shape: x.shape });
   }
-  return op.MatMul(copies(x, outH, h, 'rows'), op.FusedMatMul(dy, copies(x, outW, w, 'columns'), { transB: 1 }));
+  return op.MatMul(
+    copies(x, outH, h, 'rows'),
+    op.FusedMatMul(dy, copies(x, outW, w, 'columns'), { transB: 1 }),
+  );
 }
 
 /** [inSize, outSize], 1 where output i copies that input. */
 function copies({ graph }: Value, outSize: number, inSize: number, which: string): Value {
   const data = new Float32Array(inSize * outSize);
   for (let i = 0; i < outSize; i++) data[Math.floor((i * inSize) / outSize) * outSize + i] = 1;
-  return graph.constant({ dtype: 'float32', shape: [inSize, outSize], data }, `copied_${which}_${graph.nodes.length}`);
+  return graph.constant(
+    { dtype: 'float32', shape: [inSize, outSize], data },
+    `copied_${which}_${graph.nodes.length}`,
+  );
 }

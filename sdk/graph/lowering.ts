@@ -1,7 +1,8 @@
 /** Operators that no runtime has at opset 18, written in terms of those it has, when the model is. */
-import { type Tensor, float32 } from '../tensor';
-import { Graph, type Node, type Value } from './graph';
-import { append, op, type InputsOf, type AttributesOf, type OpType } from './operators';
+import { GraphError } from '../errors';
+import { float32, type Tensor } from '../tensor';
+import { type AttributeValue, Graph, type Node, type Subgraph, type Value } from './graph';
+import { type AttributesOf, append, type InputsOf, type OpType, op } from './operators';
 
 type Lowering<T extends OpType> = (inputs: InputsOf<T>, attributes: AttributesOf<T>) => readonly Value[];
 
@@ -10,9 +11,13 @@ const lowerings: { readonly [T in OpType]?: Lowering<T> } = {
   GroupNormalization([x, scale, bias], { num_groups, epsilon }) {
     const [n, c, h, w] = x.shape as [number, number, number, number];
     const row = (c / num_groups) * h * w;
-    const ones = x.graph.constant(float32([row], new Float32Array(row).fill(1)), `ones_${x.graph.nodes.length}`);
+    const ones = x.graph.constant(float32([row], new Float32Array(row).fill(1)), 'ones');
     const rows = op.Reshape(x, { shape: [n, num_groups, row] });
-    const [normalized, , inverseDeviation] = op.LayerNormalization(rows, ones, { axis: -1, epsilon }) as [Value, Value, Value];
+    const [normalized, , inverseDeviation] = op.LayerNormalization(rows, ones, { axis: -1, epsilon }) as [
+      Value,
+      Value,
+      Value,
+    ];
     const channels = op.Reshape(normalized, { shape: [n, c, h * w] });
     const perChannel = (v: Value) => op.Reshape(v, { shape: [1, c, 1] });
     const y = op.Add(op.Mul(channels, perChannel(scale)), perChannel(bias));
@@ -28,19 +33,45 @@ const lowerings: { readonly [T in OpType]?: Lowering<T> } = {
 
 /** The nodes that `outputs` need, in the order they were appended. */
 export function neededNodes(outputs: readonly Value[]): Node[] {
+  const { graph } = outputs[0] ?? {};
   const needed = new Set<Node>();
   const stack = [...outputs];
   for (let value = stack.pop(); value; value = stack.pop()) {
+    if (value.graph !== graph) {
+      throw new GraphError(
+        value.name,
+        `belongs to another graph than ${outputs[0]!.name}; ask for values of one graph`,
+      );
+    }
     if (value.source.kind !== 'node' || needed.has(value.source.node)) continue;
     needed.add(value.source.node);
     for (const input of value.source.node.inputs) if (input) stack.push(input);
   }
-  return (outputs[0]?.graph.nodes ?? []).filter((node) => needed.has(node));
+  return (graph?.nodes ?? []).filter((node) => needed.has(node));
 }
 
-/** A copy of what `outputs` need, in operators that runtimes have. Input names stay. */
+/** The weight files that `outputs` read from, within loops, too. */
+export function weightFiles(outputs: readonly Value[]): Set<string> {
+  const nodes = neededNodes(outputs);
+  const read = [...outputs, ...nodes.flatMap(({ inputs }) => inputs)];
+  const files = read.flatMap((value) => (value?.source.kind === 'stored' ? [value.source.tensor.file] : []));
+  const bodies = nodes.flatMap(({ attributes }) => Object.values(attributes).filter(isSubgraph));
+  return new Set([...files, ...bodies.flatMap((body) => [...weightFiles(body.outputs)])]);
+}
+
+const isSubgraph = (value: AttributeValue): value is Subgraph =>
+  value instanceof Object && 'outputs' in value;
+
+/**
+ * A copy of what `outputs` need, in operators that runtimes have; names of inputs and stored weights stay. As ONNX
+ * wants it, each output is made by a node of its own.
+ */
 export function lower(outputs: readonly Value[]): { graph: Graph; outputs: Value[] } {
-  const graph = new Graph();
+  return copyGraph(new Graph(), [], outputs);
+}
+
+/** `first` are inputs that are copied in their order whether needed or not. */
+function copyGraph(graph: Graph, first: readonly Value[], outputs: readonly Value[]) {
   const copies = new Map<Value, Value>();
   const copyOf = (value: Value): Value => {
     const known = copies.get(value);
@@ -49,23 +80,51 @@ export function lower(outputs: readonly Value[]): { graph: Graph; outputs: Value
     copies.set(value, copy);
     return copy;
   };
-  for (const node of neededNodes(outputs)) {
-    const inputs = node.inputs.map((input) => input && copyOf(input));
-    const opType = node.opType as OpType;
-    const lowering = lowerings[opType] as Lowering<OpType> | undefined;
-    const made = lowering
-      ? lowering(inputs as never, node.attributes as never)
-      : [append(graph, opType, inputs, node.attributes)].flat();
+  const nodes = neededNodes(outputs);
+  // Before any node, whose name would give way to theirs.
+  const named = [...outputs, ...nodes.flatMap(({ inputs }) => inputs)].filter(
+    (value) => value?.source.kind === 'input' || value?.source.kind === 'stored',
+  ) as Value[];
+  const inputs = first.map(copyOf);
+  named.forEach(copyOf);
+  for (const node of nodes) {
+    const made = copyNode(
+      graph,
+      node,
+      node.inputs.map((input) => input && copyOf(input)),
+    );
     node.outputs.forEach((output, i) => {
       copies.set(output, made[i]!);
     });
   }
-  return { graph, outputs: outputs.map(copyOf) };
+  const taken = new Set<Value>();
+  const own = outputs.map((output) => {
+    const copy = copyOf(output);
+    const result = copy.source.kind !== 'node' || taken.has(copy) ? op.Identity(copy) : copy;
+    taken.add(result);
+    return result;
+  });
+  return { graph, inputs, outputs: own };
+}
+
+function copyNode(graph: Graph, node: Node, inputs: readonly (Value | undefined)[]): readonly Value[] {
+  const opType = node.opType as OpType;
+  const lowering = lowerings[opType] as Lowering<OpType> | undefined;
+  if (lowering) return lowering(inputs as never, node.attributes as never);
+  const attributes = Object.entries(node.attributes).map(([name, value]) => [
+    name,
+    isSubgraph(value)
+      ? copyGraph(new Graph(`${graph.scope}${opType}_${graph.nodes.length}/`), value.inputs, value.outputs)
+      : value,
+  ]);
+  return [append(graph, opType, inputs, Object.fromEntries(attributes))].flat();
 }
 
 function copyLeaf(graph: Graph, value: Value): Value {
-  const { source, name } = value;
-  if (source.kind === 'input') return graph.input(name, value.dtype, value.shape, Object.fromEntries(source.openAxes));
+  const { source } = value;
+  const name = value.name.slice(value.graph.scope.length);
+  if (source.kind === 'input')
+    return graph.input(name, value.dtype, value.shape, Object.fromEntries(source.openAxes));
   if (source.kind === 'stored') return graph.stored(name, source.tensor);
   if (source.kind === 'constant') return graph.constant(source.tensor as Tensor, name);
   throw new Error(`${name} is computed by a node that was not copied before it`);

@@ -2,7 +2,7 @@
 import { dataTypes, type StoredTensor, type Tensor } from '../tensor';
 import type { AttributeValue, Node, Subgraph, Value, ValueType } from './graph';
 import { lower, neededNodes } from './lowering';
-import { type AttributeKind, op, operators, type OpType } from './operators';
+import { type AttributeKind, type OpType, operators } from './operators';
 import { type Message, message, toBytes } from './protobuf';
 
 export interface OnnxModel {
@@ -14,18 +14,19 @@ export interface OnnxModel {
 }
 
 /** `locate` gives the path of a weight file relative to the folder that the runtime is told of. */
-export function writeOnnxModel(outputs: Readonly<Record<string, Value>>, locate: (file: string) => string): OnnxModel {
+export function writeOnnxModel(
+  outputs: Readonly<Record<string, Value>>,
+  locate: (file: string) => string,
+): OnnxModel {
   const lowered = lower(Object.values(outputs));
-  // ONNX wants every output to be made by a node.
-  const values = lowered.outputs.map((value) => (value.source.kind === 'node' ? value : op.Identity(value)));
-  const { body, inputs } = graphProto(values, [], locate);
+  const { body, inputs } = graphProto(lowered.outputs, [], locate);
   const model = message()
     .int(1, 8)
     .bytes(2, 'dreambooth')
     .bytes(7, body)
     .bytes(8, message().bytes(1, '').int(2, 18))
     .bytes(8, message().bytes(1, 'com.microsoft').int(2, 1));
-  const names = Object.keys(outputs).map((name, i) => [name, values[i]!.name] as const);
+  const names = Object.keys(outputs).map((name, i) => [name, lowered.outputs[i]!.name] as const);
   return { bytes: toBytes(model), inputs, outputNames: Object.fromEntries(names) };
 }
 
@@ -43,7 +44,8 @@ function graphProto(
     if (source.kind === 'input' && !inputs.includes(value)) inputs.push(value);
     if (initializers.has(name)) return;
     if (source.kind === 'constant') initializers.set(name, tensorProto(name, source.tensor));
-    if (source.kind === 'stored') initializers.set(name, storedProto(name, source.tensor, locate(source.tensor.file)));
+    if (source.kind === 'stored')
+      initializers.set(name, storedProto(name, source.tensor, locate(source.tensor.file)));
   };
   const body = message();
   for (const node of nodes) {
@@ -52,7 +54,8 @@ function graphProto(
   }
   body.bytes(2, 'graph');
   for (const initializer of initializers.values()) body.bytes(5, initializer);
-  for (const input of inputs) body.bytes(11, valueInfo(input, input.source.kind === 'input' ? input.source.openAxes : undefined));
+  for (const input of inputs)
+    body.bytes(11, valueInfo(input, input.source.kind === 'input' ? input.source.openAxes : undefined));
   for (const output of outputs) body.bytes(12, valueInfo(output));
   return { body, inputs };
 }
@@ -63,24 +66,28 @@ function weightCastsFirst(nodes: readonly Node[]): Node[] {
   return [...nodes.filter(isWeightCast), ...nodes.filter((node) => !isWeightCast(node))];
 }
 
-function nodeProto(node: Node, initializers: Map<string, Message>, locate: (file: string) => string): Message {
+function nodeProto(
+  node: Node,
+  initializers: Map<string, Message>,
+  locate: (file: string) => string,
+): Message {
   const { attributes: kinds, domain } = operators[node.opType as OpType];
-  const proto = message();
-  for (const input of node.inputs) proto.bytes(1, input?.name ?? '');
-  const constants: string[] = [];
+  const inputs = node.inputs.map((input) => input?.name ?? '');
   const attributes: Message[] = [];
   for (const [name, declared] of Object.entries(kinds)) {
     const kind = declared.replace('?', '') as AttributeKind;
     const value = node.attributes[name];
     if (kind.startsWith('input:')) {
-      constants.push(value === undefined ? '' : constantInput(kind, value, initializers));
+      inputs.push(value === undefined ? '' : constantInput(node, kind, value, initializers));
     } else if (value !== undefined) {
       attributes.push(attributeProto(name, kind, value, locate));
     }
   }
   if (node.opType === 'Loop') return loopProto(node, initializers, attributes);
-  while (constants.at(-1) === '') constants.pop();
-  for (const name of constants) proto.bytes(1, name);
+  // An absent input at the end is left out: onnxruntime crashes on a LayerNormalization whose bias has an empty name.
+  while (inputs.at(-1) === '') inputs.pop();
+  const proto = message();
+  for (const name of inputs) proto.bytes(1, name);
   for (const output of node.outputs) proto.bytes(2, output.name);
   proto.bytes(3, node.name).bytes(4, node.opType);
   for (const attribute of attributes) proto.bytes(5, attribute);
@@ -89,7 +96,7 @@ function nodeProto(node: Node, initializers: Map<string, Message>, locate: (file
 
 /** ONNX's Loop takes the trip count and a first condition before the state; ours keeps the count as an attribute. */
 function loopProto(node: Node, initializers: Map<string, Message>, attributes: readonly Message[]): Message {
-  const trips = constantInput('input:int64', node.attributes['trips'] as number, initializers);
+  const trips = constantInput(node, 'input:int64', node.attributes['trips'] as number, initializers);
   const proto = message().bytes(1, trips).bytes(1, '');
   for (const input of node.inputs) proto.bytes(1, input?.name ?? '');
   for (const output of node.outputs) proto.bytes(2, output.name);
@@ -98,8 +105,14 @@ function loopProto(node: Node, initializers: Map<string, Message>, attributes: r
 }
 
 /** Attributes that ONNX takes as inputs share one initializer per distinct content. */
-function constantInput(kind: AttributeKind | 'input:int64', value: AttributeValue, initializers: Map<string, Message>): string {
-  const name = `${kind.slice('input:'.length)}(${value})`;
+function constantInput(
+  node: Node,
+  kind: AttributeKind | 'input:int64',
+  value: AttributeValue,
+  initializers: Map<string, Message>,
+): string {
+  const { scope } = node.outputs[0]!.graph;
+  const name = `${scope}${kind.slice('input:'.length)}(${value})`;
   if (!initializers.has(name)) {
     const numbers = typeof value === 'number' ? [value] : (value as readonly number[]);
     const shape = typeof value === 'number' ? [] : [numbers.length];
@@ -114,8 +127,15 @@ function constantInput(kind: AttributeKind | 'input:int64', value: AttributeValu
 
 const attributeType = { float: 1, int: 2, string: 3, graph: 5, ints: 7, dtype: 2 } as const;
 
-function attributeProto(name: string, kind: AttributeKind, value: AttributeValue, locate: (file: string) => string): Message {
-  const proto = message().bytes(1, name).int(20, attributeType[kind as keyof typeof attributeType]);
+function attributeProto(
+  name: string,
+  kind: AttributeKind,
+  value: AttributeValue,
+  locate: (file: string) => string,
+): Message {
+  const proto = message()
+    .bytes(1, name)
+    .int(20, attributeType[kind as keyof typeof attributeType]);
   if (kind === 'float') return proto.float(2, value as number);
   if (kind === 'int') return proto.int(3, value as number);
   if (kind === 'string') return proto.bytes(4, value as string);
@@ -130,7 +150,8 @@ const bytesOf = ({ data }: Tensor) => new Uint8Array(data.buffer, data.byteOffse
 const tensorHeader = (name: string, { dtype, shape }: ValueType): Message =>
   shape.reduce((proto, size) => proto.int(1, size), message().int(2, dataTypes[dtype].onnx).bytes(8, name));
 
-const tensorProto = (name: string, tensor: Tensor): Message => tensorHeader(name, tensor).bytes(9, bytesOf(tensor));
+const tensorProto = (name: string, tensor: Tensor): Message =>
+  tensorHeader(name, tensor).bytes(9, bytesOf(tensor));
 
 function storedProto(name: string, tensor: StoredTensor, location: string): Message {
   const entry = (key: string, value: string) => message().bytes(1, key).bytes(2, value);

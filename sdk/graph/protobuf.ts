@@ -8,8 +8,6 @@ export interface Message {
   float(field: number, value: number): Message;
   /** A string, bytes or sub-message field. */
   bytes(field: number, value: string | Uint8Array | Message): Message;
-  /** Repeated varints, packed. */
-  ints(field: number, values: readonly number[]): Message;
   /** Total size in bytes. */
   size(): number;
   /** The pieces in order; large tensors are passed through uncopied. */
@@ -41,9 +39,6 @@ export function message(): Message {
       push(Uint8Array.from([...varint(BigInt(field * 8 + 2)), ...varint(BigInt(length))]));
       for (const piece of content instanceof Uint8Array ? [content] : content.pieces()) push(piece);
       return self;
-    },
-    ints(field, values) {
-      return self.bytes(field, Uint8Array.from(values.flatMap((value) => varint(BigInt(value)))));
     },
     size: () => size,
     pieces: () => parts,

@@ -12,4 +12,6 @@ export interface Session<Name extends string = string> {
   release(): Promise<void>;
 }
 
-export type CreateSession = <Name extends string>(outputs: Readonly<Record<Name, Value>>) => Promise<Session<Name>>;
+export type CreateSession = <Name extends string>(
+  outputs: Readonly<Record<Name, Value>>,
+) => Promise<Session<Name>>;

@@ -42,7 +42,8 @@ function lastTwo(shape: Shape, transposed: boolean): [number, number] {
 export function reshapeShape(from: Shape, shape: Shape): Shape {
   const known = sizeOf(shape.filter((size) => size !== -1));
   const filled = shape.map((size) => (size === -1 ? sizeOf(from) / known : size));
-  if (sizeOf(filled) !== sizeOf(from)) {
+  // ONNX reads a 0 as "the input's size", so there is no asking for an empty axis.
+  if (shape.includes(0) || sizeOf(filled) !== sizeOf(from) || !filled.every(Number.isInteger)) {
     throw new Error(`[${from}] has ${sizeOf(from)} elements and does not reshape to [${shape}]`);
   }
   return filled;
@@ -62,11 +63,11 @@ export function convolutionSizes(
   });
 }
 
-/** What `Slice` leaves of an axis; `start` and `end` are clamped as ONNX does. */
+/** How many places `Slice` visits; `start` and `end` are clamped as ONNX does. */
 export function sliceSize(size: number, start: number, end: number, step: number): number {
-  const clamp = (at: number) =>
-    Math.min(Math.max(at < 0 ? at + size : at, step > 0 ? 0 : -1), step > 0 ? size : size - 1);
-  // An end far below zero means "past the first element" when stepping backwards.
-  const last = step < 0 && end < -size ? -1 : clamp(end);
-  return Math.max(0, Math.ceil((last - clamp(start)) / step));
+  if (step === 0) throw new Error('a step of 0 goes nowhere');
+  const [least, most] = step > 0 ? [0, size] : [-1, size - 1];
+  const clamp = (at: number, lowest: number) => Math.min(Math.max(at < 0 ? at + size : at, lowest), most);
+  // Stepping backwards, an end far below zero means "past the first element"; a start there is the first element.
+  return Math.max(0, Math.ceil((clamp(end, least) - clamp(start, 0)) / step));
 }

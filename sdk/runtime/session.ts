@@ -4,7 +4,7 @@ import { dirname, relative, sep } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { RuntimeFailedError } from '../errors';
 import type { Value } from '../graph/graph';
-import { neededNodes } from '../graph/lowering';
+import { weightFiles } from '../graph/lowering';
 import { type OnnxModel, writeOnnxModel } from '../graph/onnx-model';
 import type { Feeds, Session } from '../graph/session';
 import type { DataType, Tensor } from '../tensor';
@@ -69,15 +69,12 @@ function sessionOptions(root: string, options: SessionOptions): ort.InferenceSes
 
 /** The folder that holds every weight file of the graph, since onnxruntime reads only from below one root. */
 function weightsRoot(outputs: readonly Value[]): string {
-  const files = new Set<string>();
-  for (const node of neededNodes(outputs)) {
-    for (const input of node.inputs) if (input?.source.kind === 'stored') files.add(input.source.tensor.file);
-  }
-  const [first, ...others] = [...files].map((file) => dirname(realpathSync(file)));
+  const [first, ...others] = [...weightFiles(outputs)].map((file) => dirname(realpathSync(file)));
   if (first === undefined) return process.cwd();
   return others.reduce((root, folder) => {
     let shared = root;
-    while (folder !== shared && !folder.startsWith(shared.endsWith(sep) ? shared : shared + sep)) shared = dirname(shared);
+    while (folder !== shared && !folder.startsWith(shared.endsWith(sep) ? shared : shared + sep))
+      shared = dirname(shared);
     return shared;
   }, first);
 }
@@ -101,7 +98,10 @@ function toNative(model: OnnxModel, feeds: Feeds): Record<string, ort.Tensor> {
           `The graph's input "${input.name}" is ${input.dtype} [${input.shape}]; fed was ${tensor.dtype} [${tensor.shape}].`,
         );
       }
-      return [input.name, new ort.Tensor(tensor.dtype as 'float32', tensor.data as Float32Array, [...tensor.shape])];
+      return [
+        input.name,
+        new ort.Tensor(tensor.dtype as 'float32', tensor.data as Float32Array, [...tensor.shape]),
+      ];
     }),
   );
 }
