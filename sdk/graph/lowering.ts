@@ -3,8 +3,14 @@ import { GraphError } from '../errors';
 import { float32, type Tensor } from '../tensor';
 import { type AttributeValue, Graph, type Node, type Subgraph, type Value } from './graph';
 import { type AttributesOf, append, type InputsOf, type OpType, op } from './operators';
+import { isBetterUnfolded, unfoldedConv } from './unfold';
 
-type Lowering<T extends OpType> = (inputs: InputsOf<T>, attributes: AttributesOf<T>) => readonly Value[];
+/** Undefined where the operator is best as it is. */
+type Lowering<T extends OpType> = (
+  inputs: InputsOf<T>,
+  attributes: AttributesOf<T>,
+  outputs: readonly Value[],
+) => readonly Value[] | undefined;
 
 const lowerings: { readonly [T in OpType]?: Lowering<T> } = {
   // A group is a row: LayerNormalization over it gives the mean and the deviation that the gradient wants, too.
@@ -28,6 +34,12 @@ const lowerings: { readonly [T in OpType]?: Lowering<T> } = {
     const scores = op.FusedMatMul(q, k, { transB: 1, alpha: scale });
     const probabilities = op.Softmax(mask ? op.Add(scores, mask) : scores, { axis: -1 });
     return [op.MatMul(probabilities, v), probabilities];
+  },
+
+  Conv([x, w, b], window, [y]) {
+    const [batch, , ...size] = y!.shape as [number, number, number, number];
+    if (!isBetterUnfolded(batch, size[0]! * size[1]!, window.group)) return undefined;
+    return [unfoldedConv(x, w, b, window, size)];
   },
 };
 
@@ -110,7 +122,8 @@ function copyGraph(graph: Graph, first: readonly Value[], outputs: readonly Valu
 function copyNode(graph: Graph, node: Node, inputs: readonly (Value | undefined)[]): readonly Value[] {
   const opType = node.opType as OpType;
   const lowering = lowerings[opType] as Lowering<OpType> | undefined;
-  if (lowering) return lowering(inputs as never, node.attributes as never);
+  const lowered = lowering?.(inputs as never, node.attributes as never, node.outputs);
+  if (lowered) return lowered;
   const attributes = Object.entries(node.attributes).map(([name, value]) => [
     name,
     isSubgraph(value)
