@@ -100,10 +100,10 @@ export class GraphError extends DreamBoothError {
 export class UnsupportedGradientError extends DreamBoothError {
   readonly opType: string;
 
-  constructor(opType: string, node: string) {
+  constructor(opType: string, node: string, reason: string) {
     super(
       'unsupported-gradient',
-      `No gradient flows through ${opType} at "${node}". Give it an entry in sdk/autodiff/gradients.ts, or keep trained values away from it.`,
+      `No gradient flows through ${opType} at "${node}": ${reason}. Give it an entry in sdk/autodiff/gradients.ts, or keep trained values away from it.`,
     );
     this.opType = opType;
   }

@@ -1,15 +1,19 @@
 /** Reverse-mode differentiation: walks a graph's nodes backwards and appends those that compute the gradients. */
-import { UnsupportedGradientError } from '../errors';
-import type { Node, Value } from '../graph/graph';
+import { DreamBoothError, GraphError, UnsupportedGradientError } from '../errors';
+import { describe, type Node, type Value } from '../graph/graph';
 import { neededNodes } from '../graph/lowering';
 import { type OpType, op } from '../graph/operators';
-import { type GradientRule, gradients, notDifferentiable } from './gradients';
+import { type GradientRule, notDifferentiable } from './gradient-rule';
+import { gradients } from './gradients';
 
 /**
  * Gradients of the scalar `loss` with respect to each of `parameters`, in their order and shapes. Null for a
- * parameter that the loss does not depend on. Only what lies between the two is differentiated.
+ * parameter that the loss does not depend on, or only through an operator marked notDifferentiable. Only what lies
+ * between the two is differentiated. Throws UnsupportedGradientError where a rule is missing or refuses.
  */
 export function backward(loss: Value, parameters: readonly Value[]): (Value | null)[] {
+  if (loss.shape.length > 0)
+    throw new GraphError(describe(loss), 'a loss is a scalar; reduce it over all axes');
   const nodes = neededNodes([loss]);
   const depends = dependentsOf(nodes, parameters);
   const gradientOf = new Map<Value, Value>([[loss, loss.graph.scalar(1, loss.dtype)]]);
@@ -41,14 +45,21 @@ function dependentsOf(nodes: readonly Node[], parameters: readonly Value[]): Rea
 }
 
 function differentiate(node: Node, dys: readonly (Value | null)[]): readonly (Value | null)[] {
-  const rule = gradients[node.opType as OpType];
+  const { opType, name, inputs, outputs, attributes } = node;
+  const rule = gradients[opType as OpType];
+  // A node marked notDifferentiable has no dependents, so the walk does not come here with one.
+  if (rule === notDifferentiable) return inputs.map(() => null);
   // Beyond the first, outputs hold what a gradient rule reuses (statistics, probabilities); only Split's are all results.
-  if (rule === notDifferentiable || (node.opType !== 'Split' && dys.slice(1).some((dy) => dy !== null))) {
-    throw new UnsupportedGradientError(node.opType, node.name);
+  if (opType !== 'Split' && dys.slice(1).some((dy) => dy !== null)) {
+    throw new UnsupportedGradientError(opType, name, 'the loss depends on another output than the first');
   }
-  const { inputs, outputs, attributes } = node;
   const context = { inputs, outputs, output: outputs[0], attributes, dy: dys[0], dys };
-  return (rule as unknown as (context: unknown) => ReturnType<GradientRule<'Add'>>)(context);
+  try {
+    return (rule as unknown as (context: unknown) => ReturnType<GradientRule<'Add'>>)(context);
+  } catch (error) {
+    if (error instanceof DreamBoothError || !(error instanceof Error)) throw error;
+    throw new UnsupportedGradientError(opType, name, error.message);
+  }
 }
 
 /** Sums `dx` over the axes along which `x` was broadcast. */

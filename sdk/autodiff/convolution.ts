@@ -13,7 +13,8 @@
  */
 import type { Value } from '../graph/graph';
 import { type AttributesOf, op } from '../graph/operators';
-import type { GradientContext } from './gradients';
+import { isBetterUnfolded, unfold } from '../graph/unfold';
+import type { GradientContext } from './gradient-rule';
 
 type Window = AttributesOf<'Conv'>;
 
@@ -42,8 +43,13 @@ export function convTransposeGradient({
 function dataGradient(x: Value, w: Value, window: Window, dy: Value): Value {
   const { strides, pads, dilations, group } = window;
   const kernel = w.shape.slice(2);
-  if (group === 1 && strides.every((stride) => stride === 1)) {
-    const reach = kernel.map((size, i) => (size - 1) * dilations[i]!);
+  const reach = kernel.map((size, i) => (size - 1) * dilations[i]!);
+  // No runtime takes the negative pads that pads beyond the kernel would become.
+  if (
+    group === 1 &&
+    strides.every((stride) => stride === 1) &&
+    pads.every((pad, i) => pad <= reach[i % 2]!)
+  ) {
     return op.Conv(dy, op.Transpose(flipKernel(w), { perm: [1, 0, 2, 3] }), {
       strides: [1, 1],
       pads: pads.map((pad, i) => reach[i % 2]! - pad),
@@ -63,23 +69,24 @@ function flipKernel(w: Value): Value {
   return op.Slice(w, { starts: [-1, -1], ends: [-(2 ** 31), -(2 ** 31)], axes: [2, 3], steps: [-1, -1] });
 }
 
-function weightGradient(x: Value, w: Value, { strides, pads, dilations, group }: Window, dy: Value): Value {
+function weightGradient(x: Value, w: Value, window: Window, dy: Value): Value {
+  const { strides, pads, dilations, group } = window;
   const [batch, outputs, height, width] = dy.shape as [number, number, number, number];
   const [, inputsPerGroup, kernelHeight, kernelWidth] = w.shape as [number, number, number, number];
   const channels = x.shape[1]!;
+  const places = height * width;
+  if (isBetterUnfolded(batch, places, group)) {
+    const windows = unfold(x, [kernelHeight, kernelWidth], window, [height, width]);
+    const rows = op.Reshape(op.Transpose(dy, { perm: [0, 2, 3, 1] }), { shape: [batch * places, outputs] });
+    const byTap = op.Reshape(op.Gemm(rows, windows, { transA: 1 }), {
+      shape: [outputs, kernelHeight, kernelWidth, channels],
+    });
+    return op.Transpose(byTap, { perm: [0, 3, 1, 2] });
+  }
   const padded = pads.every((pad) => pad === 0)
     ? x
     : op.Pad(x, { pads: [0, 0, pads[0]!, pads[1]!, 0, 0, pads[2]!, pads[3]!] });
-  // One product a tap either for each picture, summed after, or over the whole batch with channels moved to the front.
-  // Moving costs a pass over both sides; the sums cost a kernel a picture and tap: small pictures of many channels move.
-  const places = height * width;
-  const moved = outputs * inputsPerGroup * 4 > (outputs + channels) * places;
-  const source = moved ? op.Transpose(padded, { perm: [1, 0, 2, 3] }) : padded;
-  const rowShape = moved ? [group, outputs / group, batch * places] : [batch, group, outputs / group, places];
-  const columnShape = moved
-    ? [group, channels / group, batch * places]
-    : [batch, group, channels / group, places];
-  const rows = op.Reshape(moved ? op.Transpose(dy, { perm: [1, 0, 2, 3] }) : dy, { shape: rowShape });
+  const rows = op.Reshape(dy, { shape: [batch, group, outputs / group, places] });
   const taps: Value[] = [];
   for (let i = 0; i < kernelHeight; i++) {
     for (let j = 0; j < kernelWidth; j++) {
@@ -88,10 +95,10 @@ function weightGradient(x: Value, w: Value, { strides, pads, dilations, group }:
       const whole = top === 0 && left === 0 && ends[0] === padded.shape[2] && ends[1] === padded.shape[3];
       const shifted =
         whole && strides.every((stride) => stride === 1)
-          ? source
-          : op.Slice(source, { starts: [top, left], ends, axes: [2, 3], steps: strides });
-      const product = op.FusedMatMul(rows, op.Reshape(shifted, { shape: columnShape }), { transB: 1 });
-      taps.push(moved ? product : op.ReduceSum(product, { axes: [0], keepdims: 0 }));
+          ? padded
+          : op.Slice(padded, { starts: [top, left], ends, axes: [2, 3], steps: strides });
+      const columns = op.Reshape(shifted, { shape: [batch, group, channels / group, places] });
+      taps.push(op.ReduceSum(op.FusedMatMul(rows, columns, { transB: 1 }), { axes: [0], keepdims: 0 }));
     }
   }
   const column = (tap: Value) => op.Reshape(tap, { shape: [outputs, inputsPerGroup, 1] });

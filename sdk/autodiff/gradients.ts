@@ -4,31 +4,13 @@
  * accumulation and summing over broadcast axes; a rule may be wasteful, since what is not asked for is pruned.
  */
 import type { Value } from '../graph/graph';
-import { type AttributesOf, type InputsOf, type OpType, type OutputOf, op } from '../graph/operators';
+import { isReal, type OpType, op } from '../graph/operators';
 import { convGradient, convTransposeGradient } from './convolution';
+import { type GradientRule, notDifferentiable } from './gradient-rule';
 import { groupNormalizationGradient, layerNormalizationGradient } from './normalization';
 import { padsOfSlice, resizeGradient, scatterRows } from './rearranging';
 
-/** What a rule sees; `output` is the first output, `outputs` all. */
-export interface GradientContext<T extends OpType> {
-  readonly inputs: InputsOf<T>;
-  readonly output: Value;
-  readonly outputs: readonly Value[];
-  readonly attributes: AttributesOf<T>;
-  readonly dy: Value;
-  /** The gradient of each output; null where nothing flows. Only operators of many parts (Split) need it. */
-  readonly dys: readonly (Value | null)[];
-}
-
-type PerInput<I extends readonly unknown[]> = { readonly [K in keyof I]: Value | null };
-export type GradientRule<T extends OpType> = (context: GradientContext<T>) => PerInput<InputsOf<T>>;
-
-/** The mark of an operator through which no gradient flows: its inputs count as constants. */
-export const notDifferentiable = Symbol('not differentiable');
-
 type Table = { readonly [T in OpType]: GradientRule<T> | typeof notDifferentiable };
-
-export type { OutputOf };
 
 const lastAxisSum = (x: Value) => op.ReduceSum(x, { axes: [-1], keepdims: 1 });
 const like = (dy: Value, x: Value) => op.Expand(dy, { shape: x.shape });
@@ -79,7 +61,7 @@ export const gradients: Table = {
   Greater: notDifferentiable,
   Less: notDifferentiable,
   Where: ({ inputs: [condition], dy }) => [null, op.Where(condition, dy, 0), op.Where(condition, 0, dy)],
-  Cast: ({ inputs: [x], dy }) => [x.dtype.startsWith('float') ? op.Cast(dy, { to: x.dtype }) : null],
+  Cast: ({ inputs: [x], dy }) => [isReal(x.dtype) ? op.Cast(dy, { to: x.dtype }) : null],
   Identity: ({ dy }) => [dy],
   Clip: ({ inputs: [x], output: y, dy }) => [op.Where(op.Equal(x, y), dy, 0)],
   ReduceSum: ({ inputs: [x], attributes: { axes }, dy }) => [like(restored(dy, x, axes), x)],
@@ -162,7 +144,9 @@ export const gradients: Table = {
       dScores,
     ];
   },
-  Loop: notDifferentiable,
+  Loop: () => {
+    throw new Error('a loop runs finished steps; differentiate its body before it becomes one');
+  },
 };
 
 const elements = (x: Value) => x.shape.reduce((product, size) => product * size, 1);

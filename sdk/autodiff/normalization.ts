@@ -5,7 +5,7 @@
  */
 import type { Value } from '../graph/graph';
 import { op } from '../graph/operators';
-import type { GradientContext } from './gradients';
+import type { GradientContext } from './gradient-rule';
 
 export function layerNormalizationGradient({
   inputs: [x, scale],

@@ -13,10 +13,10 @@ export function padsOfSlice(x: Value, { starts, ends, axes, steps }: AttributesO
     const clamp = (place: number) => Math.min(Math.max(place < 0 ? place + size : place, 0), size);
     if (steps[i] === 1) {
       pads[at] = clamp(starts[i]!);
-      pads[at + rank] = size - clamp(ends[i]!);
+      pads[at + rank] = size - Math.max(clamp(starts[i]!), clamp(ends[i]!));
     } else if (steps[i] !== -1 || clamp(starts[i]!) < size - 1 || ends[i]! >= -size) {
       throw new Error(
-        `no gradient for a slice with step ${steps[i]} from ${starts[i]} to ${ends[i]}; use 1, or −1 over all`,
+        `step ${steps[i]} from ${starts[i]} to ${ends[i]}; use a step of 1, or of −1 over the whole axis`,
       );
     }
   });
@@ -29,16 +29,18 @@ export function padsOfSlice(x: Value, { starts, ends, axes, steps }: AttributesO
  */
 export function scatterRows(data: Value, indices: Value, axis: number, dy: Value): Value {
   if (frontAxis(axis, data.shape.length) !== 0)
-    throw new Error(`no gradient for Gather on axis ${axis}; only the first`);
+    throw new Error(`gathers on axis ${axis}; only the first has a gradient`);
   const [rows, ...rest] = data.shape as [number, ...number[]];
   const count = indices.shape.reduce((product, size) => product * size, 1);
   const width = rest.reduce((product, size) => product * size, 1);
   const { graph } = data;
   const everyRow = graph.constant(
     { dtype: 'int64', shape: [rows, 1], data: BigInt64Array.from({ length: rows }, (_, i) => BigInt(i)) },
-    `rows_${graph.nodes.length}`,
+    'rows',
   );
-  const picked = op.Reshape(op.Cast(indices, { to: 'int64' }), { shape: [1, count] });
+  const given = op.Reshape(op.Cast(indices, { to: 'int64' }), { shape: [1, count] });
+  // Indices below zero count from the end.
+  const picked = op.Where(op.Less(given, 0), op.Add(given, rows), given);
   const oneHot = op.Cast(op.Equal(everyRow, picked), { to: dy.dtype });
   return op.Reshape(op.MatMul(oneHot, op.Reshape(dy, { shape: [count, width] })), { shape: data.shape });
 }
@@ -64,8 +66,5 @@ export function resizeGradient(x: Value, dy: Value): Value {
 function copies({ graph }: Value, outSize: number, inSize: number, which: string): Value {
   const data = new Float32Array(inSize * outSize);
   for (let i = 0; i < outSize; i++) data[Math.floor((i * inSize) / outSize) * outSize + i] = 1;
-  return graph.constant(
-    { dtype: 'float32', shape: [inSize, outSize], data },
-    `copied_${which}_${graph.nodes.length}`,
-  );
+  return graph.constant({ dtype: 'float32', shape: [inSize, outSize], data }, `copied_${which}`);
 }

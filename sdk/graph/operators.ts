@@ -62,7 +62,8 @@ const operator =
 type Unary = readonly [x: Value];
 type Binary = readonly [a: Value, b: Value];
 
-const isReal = (dtype: DataType) => dtype.startsWith('float') || dtype === 'bfloat16';
+/** Whether an element type is a floating-point one. */
+export const isReal = (dtype: DataType) => dtype.startsWith('float') || dtype === 'bfloat16';
 /** The one element type of all inputs, which must be a floating-point one. */
 function realType(inputs: Inputs): DataType {
   const dtype = oneType(inputs);

@@ -104,6 +104,18 @@ const convolutions = [
     normal(2, 2, 3, 3),
   ]),
   ...over({ ...same, group: 2 }, ['two groups', normal(2, 4, 3, 4), normal(6, 2, 3, 3), normal(6)]),
+  ...over({ ...same, group: 2 }, [
+    'two groups on small pictures',
+    normal(2, 4, 2, 2),
+    normal(8, 2, 3, 3),
+    normal(8),
+  ]),
+  ...over({ ...same, strides: [2, 2] }, [
+    'many channels on small pictures',
+    normal(3, 4, 3, 3),
+    normal(4, 4, 3, 3),
+    normal(4),
+  ]),
   ...over({ ...same, group: 3, strides: [2, 2] }, [
     'depthwise, stride 2',
     normal(1, 3, 5, 5),
@@ -458,5 +470,5 @@ export const operatorCases: { readonly [T in OpType]: readonly OperatorCase<T>[]
     'state, a constant and a gathered sum',
     normal(2, 3),
     normal(3),
-  ]),
+  ]).map((each) => ({ ...each, gradientRefused: true as const })),
 };
