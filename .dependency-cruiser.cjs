@@ -1,0 +1,112 @@
+/** Which folder may import which: the layers, the folders that must run without Node, and the doors to native packages. */
+
+/** From the ground up. A folder imports its own files and those of lower lines. */
+const layers = [
+  ['errors', 'tensor', 'random', 'half'],
+  ['checkpoint'],
+  ['graph', 'tokenizers', 'images', 'schedulers', 'toybox'],
+  ['autodiff', 'nn', 'runtime'],
+  ['models', 'lora', 'optimizers', 'evaluation'],
+  ['sampling'],
+  ['training'],
+  ['subjects'],
+  ['jobs'],
+  ['index'],
+];
+/** Folders that deal with files, processes and native packages. */
+const nodeFolders = ['checkpoint', 'images', 'runtime', 'subjects', 'jobs', 'index'];
+const pureFolders = layers.flat().filter((name) => !nodeFolders.includes(name));
+
+const inside = (names) => `^sdk/(${names.join('|')})(/|\\.ts$)`;
+
+const layerRules = layers.map((names, line) => ({
+  name: `layer-of-${names[0]}`,
+  comment: `${names.join(', ')} import only lower layers and themselves`,
+  severity: 'error',
+  from: { path: inside(names) },
+  to: {
+    path: '^sdk/',
+    // The lowest line is single files, which may know each other.
+    pathNot:
+      line === 0
+        ? [inside(names)]
+        : ['^sdk/$1(/|\\.ts$)', ...(line > 0 ? [inside(layers.slice(0, line).flat())] : [])],
+  },
+}));
+
+/** `package` is imported in `folder` alone. */
+const onlyIn = (folder, name) => ({
+  name: `${name}-only-in-${folder}`,
+  severity: 'error',
+  from: { path: '^(sdk|adapters|examples)/', pathNot: [`^sdk/${folder}/`] },
+  to: { path: `(^|node_modules/)${name}(/|$)` },
+});
+
+/** Folders of `kind` import the package by its name and their own files. */
+const onlyThePackage = (kind) => ({
+  name: `${kind}-import-the-package`,
+  severity: 'error',
+  from: { path: `^${kind}/` },
+  to: { path: '^(sdk|dist)/', dependencyTypesNot: ['aliased', 'aliased-tsconfig', 'aliased-tsconfig-paths'] },
+});
+
+module.exports = {
+  forbidden: [
+    ...layerRules,
+    {
+      name: 'known-folders',
+      comment: 'a new folder of sdk gets a line in `layers`',
+      severity: 'error',
+      from: { path: '^sdk/', pathNot: [inside(layers.flat())] },
+      to: {},
+    },
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'pure-folders-without-node',
+      comment: `${pureFolders.join(', ')} run in a browser, too`,
+      severity: 'error',
+      from: { path: inside(pureFolders) },
+      to: {
+        dependencyTypes: [
+          'core',
+          'npm',
+          'npm-optional',
+          'npm-peer',
+          'npm-dev',
+          'npm-no-pkg',
+          'npm-unknown',
+          'unknown',
+        ],
+      },
+    },
+    {
+      name: 'pure-folders-without-files',
+      comment: 'types of the folders that know Node may be named, their code may not be called',
+      severity: 'error',
+      from: { path: inside(pureFolders) },
+      to: { path: inside(nodeFolders), dependencyTypesNot: ['type-only'] },
+    },
+    onlyIn('runtime', 'onnxruntime-node'),
+    onlyIn('images', 'sharp'),
+    onlyThePackage('adapters'),
+    onlyThePackage('examples'),
+    {
+      name: 'adapters-apart',
+      severity: 'error',
+      from: { path: '^adapters/([^/]+)/' },
+      to: { path: '^adapters/', pathNot: ['^adapters/$1/'] },
+    },
+    {
+      name: 'sdk-alone',
+      severity: 'error',
+      from: { path: '^sdk/' },
+      to: { path: '^(adapters|examples|test|fixtures)/' },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^dist/' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+  },
+};
