@@ -9,13 +9,24 @@ import { op } from '../graph/operators';
 import type { CreateSession, Feeds, Session } from '../graph/session';
 import { type AdamWOptions, adamW, biasCorrections } from '../optimizers/adamw';
 import { float32, type Tensor } from '../tensor';
-import { packArrays, packParameters, type Parameter, type ParameterBlock, pack, unpack, unpackArrays } from './parameters';
+import {
+  type Parameter,
+  type ParameterBlock,
+  pack,
+  packArrays,
+  packParameters,
+  unpack,
+  unpackArrays,
+} from './parameters';
 
 /** What is to be minimised. */
 export interface TrainingProblem {
   readonly parameters: readonly Parameter[];
   /** Forward pass and scalar loss from the parameters by name; `reports` are handed out after each step. */
-  build(graph: Graph, parameters: ReadonlyMap<string, Value>): { loss: Value; reports: Readonly<Record<string, Value>> };
+  build(
+    graph: Graph,
+    parameters: ReadonlyMap<string, Value>,
+  ): { loss: Value; reports: Readonly<Record<string, Value>> };
 }
 
 export interface TrainerOptions {
@@ -50,9 +61,11 @@ export interface StepResult {
 export interface Trainer {
   /**
    * One run on a batch: adds to the gradient and, when `gradientAccumulationSteps` are in, updates.
+   * `update` says otherwise: true makes the update of fewer runs, as at the end of a pass over the data (the mean
+   * is still over `gradientAccumulationSteps`), false goes on gathering.
    * `learningRates` are by group. Throws TrainingDivergedError, the state untouched, when the result is not finite.
    */
-  step(batch: Feeds, learningRates: Readonly<Record<string, number>>): Promise<StepResult>;
+  step(batch: Feeds, learningRates: Readonly<Record<string, number>>, update?: boolean): Promise<StepResult>;
   state(): TrainerState;
   /** Goes on from a state between updates; gradients gathered since then are dropped. */
   restore(state: TrainerState): void;
@@ -70,7 +83,7 @@ export async function createTrainer(
 ): Promise<Trainer> {
   const blocks = packParameters(problem.parameters);
   const runs = options.gradientAccumulationSteps ?? 1;
-  const update = await createSession(trainingGraph(problem, blocks, options, 'update'));
+  const updating = await createSession(trainingGraph(problem, blocks, options, 'update'));
   let gather: Session | undefined;
   let state: TrainerState = {
     step: 0,
@@ -98,15 +111,21 @@ export async function createTrainer(
   const array = (results: Record<string, Tensor>, name: string) => results[name]!.data as Float32Array;
   const finish = (results: Record<string, Tensor>): StepResult => {
     const reports = Object.fromEntries(
-      Object.entries(results).flatMap(([name, tensor]) => (name.startsWith('report.') ? [[name.slice(7), tensor]] : [])),
+      Object.entries(results).flatMap(([name, tensor]) =>
+        name.startsWith('report.') ? [[name.slice(7), tensor]] : [],
+      ),
     );
     const loss = array(results, 'loss')[0]!;
-    return { loss, reports, ...('gradientNorm' in results ? { gradientNorm: array(results, 'gradientNorm')[0]! } : {}) };
+    return {
+      loss,
+      reports,
+      ...('gradientNorm' in results ? { gradientNorm: array(results, 'gradientNorm')[0]! } : {}),
+    };
   };
 
   return {
-    async step(batch, learningRates) {
-      if (gatheredRuns < runs - 1) {
+    async step(batch, learningRates, update = gatheredRuns >= runs - 1) {
+      if (runs > 1 && !update) {
         gather ??= await createSession(trainingGraph(problem, blocks, options, 'gather'));
         const results = await gather.run({ ...batch, ...stateFeeds() });
         const result = finish(results);
@@ -122,7 +141,7 @@ export async function createTrainer(
         rates[`${group}.firstCorrection`] = float32([], [first]);
         rates[`${group}.secondCorrection`] = float32([], [second]);
       }
-      const results = await update.run({ ...batch, ...stateFeeds(), ...rates });
+      const results = await updating.run({ ...batch, ...stateFeeds(), ...rates });
       const result = finish(results);
       const sound = Number.isFinite(result.loss) && Number.isFinite(result.gradientNorm);
       if (!sound) throw new TrainingDivergedError(state.step + 1, result.loss);
@@ -144,9 +163,10 @@ export async function createTrainer(
       gathered = [];
       gatheredRuns = 0;
     },
-    parameters: () => new Map(blocks.flatMap((block, i) => [...unpackArrays(block, state.blocks[i]!.parameter)])),
+    parameters: () =>
+      new Map(blocks.flatMap((block, i) => [...unpackArrays(block, state.blocks[i]!.parameter)])),
     async release() {
-      await update.release();
+      await updating.release();
       await gather?.release();
     },
   };
@@ -181,11 +201,16 @@ export function trainingGraph(
     return outputs;
   }
 
-  const squares = packed.map((gradient) => op.ReduceSum(op.Mul(gradient, gradient), { axes: [0], keepdims: 0 }));
+  const squares = packed.map((gradient) =>
+    op.ReduceSum(op.Mul(gradient, gradient), { axes: [0], keepdims: 0 }),
+  );
   const gradientNorm = op.Sqrt(squares.reduce((sum, square) => op.Add(sum, square)));
   outputs['gradientNorm'] = gradientNorm;
   // PyTorch's clip_grad_norm_: the 1e-6 keeps a zero gradient from dividing by zero.
-  const clip = maxGradientNorm === undefined ? undefined : op.Min(op.Div(maxGradientNorm, op.Add(gradientNorm, 1e-6)), 1);
+  const clip =
+    maxGradientNorm === undefined
+      ? undefined
+      : op.Min(op.Div(maxGradientNorm, op.Add(gradientNorm, 1e-6)), 1);
   const rates = new Map(
     Object.keys(optimizers).map((group) => {
       const rate = (name: string) => graph.input(`${group}.${name}`, 'float32', []);
