@@ -1,0 +1,275 @@
+/**
+ * The DreamBooth algorithm (Ruiz et al. 2023): a subject's pictures under "a [identifier] [class]", pictures of the
+ * class under "a [class]", one loss of both. Pictures come as latents; randomness from one generator, in this order a
+ * run: which pictures, the autoencoder's noise, the noise to predict, the timesteps.
+ */
+import type { CreateSession, Feeds } from '../graph/session';
+import { initialLora, type LoraTarget, loraTargets } from '../lora/lora';
+import type { BaseModel, ComponentName } from '../models/base-model';
+import { scaleLatents } from '../models/latents';
+import { learningRateSchedule } from '../optimizers/learning-rate';
+import { createRandom, type Random, type RandomState, restoreRandom } from '../random';
+import { createNoiseSchedule, type NoiseSchedule } from '../schedulers/noise-schedule';
+import { float32, type Tensor } from '../tensor';
+import { denoisingProblem, type Trained } from './denoising-problem';
+import type { TrainingSettings } from './presets';
+import { createTrainer, type Trainer, type TrainerState } from './trainer';
+
+/** The distribution of a picture's unscaled latents, [channels, h, w] each. */
+export interface LatentDistribution {
+  readonly mean: Float32Array;
+  readonly logvar: Float32Array;
+}
+
+/** A prompt: token ids where the text encoder trains, else what it made of them, [tokens, features]. */
+export interface TrainingPrompt {
+  readonly ids: Int32Array;
+  readonly embeddings: Float32Array;
+}
+
+export interface DreamBoothRun {
+  readonly base: BaseModel;
+  readonly settings: TrainingSettings;
+  readonly seed: number;
+  /** Height and width of the latents. */
+  readonly size: readonly [number, number];
+  /** Of each photo its variants (crops, mirrored), of which one is drawn each time. */
+  readonly photos: readonly (readonly LatentDistribution[])[];
+  /** Pictures of the class; read where the prior is `images`. */
+  readonly classImages: readonly LatentDistribution[];
+  readonly instancePrompt: TrainingPrompt;
+  readonly classPrompt: TrainingPrompt;
+  /** A component's own weight, for first values. */
+  readWeight(component: ComponentName, key: string): Float32Array;
+}
+
+/** Where a run stands between two updates; from it another process goes on to the same bits. */
+export interface DreamBoothCheckpoint {
+  readonly trainer: TrainerState;
+  readonly random: RandomState;
+  /** What is left of the current order of the data. */
+  readonly order: readonly number[];
+}
+
+export interface DreamBoothHooks {
+  /** After each update. */
+  onStep(step: number, loss: number): void;
+  /** Every `checkpointEvery` updates, at the end, and before an abort or a divergence is thrown. */
+  onCheckpoint(checkpoint: DreamBoothCheckpoint): void;
+  readonly signal?: AbortSignal;
+}
+
+export interface TrainedWeights {
+  /** `unet.KEY` or `unet.PATH.down` and `.up`, likewise for `text_encoder`. */
+  readonly parameters: ReadonlyMap<string, Float32Array>;
+  readonly unet: Trained;
+  readonly textEncoder?: Trained;
+}
+
+/**
+ * Trains to `settings.steps` updates, from `from` if given. Throws TrainingDivergedError when the loss is no longer
+ * finite, and the signal's reason when it is aborted; in both cases the last good state was handed to `onCheckpoint`.
+ */
+export async function trainDreamBooth(
+  run: DreamBoothRun,
+  hooks: DreamBoothHooks,
+  createSession: CreateSession,
+  from?: DreamBoothCheckpoint,
+): Promise<TrainedWeights> {
+  const { base, settings } = run;
+  const trained = (component: ComponentName): Trained =>
+    settings.kind === 'full'
+      ? { kind: 'full' }
+      : {
+          kind: 'lora',
+          targets: loraTargets(base[component].tensors, settings.targetModules, settings.rank),
+          scale: settings.alpha / settings.rank,
+        };
+  const parts = {
+    unet: trained('unet'),
+    ...(settings.trainTextEncoder ? { textEncoder: trained('text_encoder') } : {}),
+  };
+  const initialRandom = createRandom(run.seed);
+  const trainer = await createDreamBoothTrainer(run, parts, initialRandom, createSession);
+  let random = initialRandom;
+  let order: number[] = [];
+  if (from) {
+    trainer.restore(from.trainer);
+    random = restoreRandom(from.random);
+    order = [...from.order];
+  }
+
+  const noises = createNoiseSchedule(base.schedulerConfig);
+  const factor = learningRateSchedule(settings.learningRateSchedule, {
+    totalSteps: settings.steps,
+    warmupSteps: settings.warmupSteps,
+    learningRate: settings.learningRate,
+  });
+  const checkpoint = (): DreamBoothCheckpoint => ({ trainer: trainer.state(), random: random.state(), order });
+  // Draws since the last update are not part of the state that a resumed run starts from.
+  let sound = checkpoint();
+  try {
+    while (trainer.state().step < settings.steps) {
+      if (hooks.signal?.aborted) {
+        hooks.onCheckpoint(sound);
+        hooks.signal.throwIfAborted();
+      }
+      const { step } = trainer.state();
+      const rates = {
+        unet: settings.learningRate * factor(step),
+        text_encoder: settings.textEncoderLearningRate * factor(step),
+      };
+      let loss = 0;
+      for (let i = 0; i < settings.gradientAccumulationSteps; i++) {
+        const drawn = drawBatch(run, noises, random, order);
+        order = drawn.order;
+        try {
+          loss += (await trainer.step(drawn.batch, rates)).loss / settings.gradientAccumulationSteps;
+        } catch (error) {
+          hooks.onCheckpoint(sound);
+          throw error;
+        }
+      }
+      sound = checkpoint();
+      hooks.onStep(step + 1, loss);
+      if ((step + 1) % settings.checkpointEvery === 0 || step + 1 === settings.steps) hooks.onCheckpoint(sound);
+    }
+    const parameters = new Map([...trainer.parameters()].map(([name, values]) => [name, values.slice()]));
+    return { parameters, ...parts };
+  } finally {
+    await trainer.release();
+  }
+}
+
+async function createDreamBoothTrainer(
+  run: DreamBoothRun,
+  parts: { unet: Trained; textEncoder?: Trained },
+  random: Random,
+  createSession: CreateSession,
+): Promise<Trainer> {
+  const { base, settings, size } = run;
+  const initial = new Map<string, Float32Array>();
+  const startLora = (component: ComponentName, targets: readonly LoraTarget[]) => {
+    for (const target of targets) {
+      const { down, up } = initialLora(target, random);
+      initial.set(`${component}.${target.path}.down`, down);
+      initial.set(`${component}.${target.path}.up`, up);
+    }
+  };
+  if (parts.unet.kind === 'lora') startLora('unet', parts.unet.targets);
+  if (parts.textEncoder?.kind === 'lora') startLora('text_encoder', parts.textEncoder.targets);
+  const optimizer = {
+    betas: [settings.adamBeta1, settings.adamBeta2] as const,
+    epsilon: settings.adamEpsilon,
+    weightDecay: settings.weightDecay,
+  };
+  const problem = denoisingProblem({
+    base,
+    ...parts,
+    batch: settings.prior === 'none' ? settings.batchSize : 2 * settings.batchSize,
+    size,
+    tokens: base.tokenizer.maxLength,
+    untrainedTargets: settings.prior === 'adapter-off' ? settings.batchSize : 0,
+  });
+  const valueOf = (name: string) => {
+    const [component, ...key] = name.split('.') as [ComponentName, ...string[]];
+    return initial.get(name) ?? run.readWeight(component, key.join('.'));
+  };
+  const options = {
+    optimizers: { unet: optimizer, ...(parts.textEncoder ? { text_encoder: optimizer } : {}) },
+    maxGradientNorm: settings.maxGradientNorm,
+    gradientAccumulationSteps: settings.gradientAccumulationSteps,
+  };
+  return createTrainer(problem, valueOf, options, createSession);
+}
+
+/** One batch: photos first, then as many of the class. `order` is used up and renewed an epoch at a time. */
+function drawBatch(
+  { base, settings, size, photos, classImages, instancePrompt, classPrompt }: DreamBoothRun,
+  noises: NoiseSchedule,
+  random: Random,
+  order: readonly number[],
+): { batch: Feeds; order: number[] } {
+  const { batchSize, prior } = settings;
+  const left = [...order];
+  const epoch = Math.max(photos.length, prior === 'images' ? classImages.length : 0);
+  const indices = Array.from({ length: batchSize }, () => {
+    if (left.length === 0) left.push(...random.permutation(epoch));
+    return left.shift()!;
+  });
+  const shown = indices.map((index) => {
+    const variants = photos[index % photos.length]!;
+    return variants.length === 1 ? variants[0]! : variants[random.integer(variants.length)]!;
+  });
+  if (prior === 'images') shown.push(...indices.map((index) => classImages[index % classImages.length]!));
+  // Without class images the class is seen through the photos: the base model says what "a [class]" makes of them.
+  if (prior === 'adapter-off') shown.push(...shown);
+
+  const rows = shown.length;
+  const elements = shown[0]!.mean.length;
+  const places = size[0] * size[1];
+  const latents = new Float32Array(rows * elements);
+  const pictureNoise = random.normals(rows * elements);
+  shown.forEach(({ mean, logvar }, row) => {
+    for (let i = 0; i < elements; i++) {
+      const deviation = Math.exp(0.5 * Math.min(Math.max(logvar[i]!, -30), 20));
+      latents[row * elements + i] = mean[i]! + deviation * pictureNoise[row * elements + i]!;
+    }
+  });
+  const scaled = scaleLatents(base.vae.config, latents, places);
+  const noise = random.normals(rows * elements);
+  const timesteps = Float32Array.from({ length: rows }, () => random.integer(noises.numTrainTimesteps));
+
+  const sample = new Float32Array(rows * elements);
+  const target = new Float32Array(rows * elements);
+  const lossWeights = new Float32Array(rows);
+  for (let row = 0; row < rows; row++) {
+    const timestep = timesteps[row]!;
+    const part = (x: Float32Array) => x.subarray(row * elements, (row + 1) * elements);
+    sample.set(noises.addNoise(part(scaled), part(noise), timestep), row * elements);
+    target.set(targetOf(noises, part(scaled), part(noise), timestep), row * elements);
+    lossWeights[row] =
+      row < batchSize ? snrWeight(noises, timestep, settings.snrGamma) / batchSize : settings.priorLossWeight / batchSize;
+  }
+
+  const shape = [rows, elements / places, ...size];
+  const targets = prior === 'adapter-off' ? batchSize : rows;
+  const promptOf = (row: number) => (row < batchSize ? instancePrompt : classPrompt);
+  const batch: Record<string, Tensor> = {
+    sample: float32(shape, sample),
+    timesteps: float32([rows], timesteps),
+    lossWeights: float32([rows], lossWeights),
+    target: float32([targets, ...shape.slice(1)], target.subarray(0, targets * elements)),
+    ...textOf(base, Array.from({ length: rows }, (_, row) => promptOf(row)), settings.trainTextEncoder),
+  };
+  return { batch, order: left };
+}
+
+function textOf(base: BaseModel, prompts: readonly TrainingPrompt[], asIds: boolean): Record<string, Tensor> {
+  const tokens = base.tokenizer.maxLength;
+  if (asIds) {
+    const ids = BigInt64Array.from(prompts.flatMap((prompt) => Array.from(prompt.ids, BigInt)));
+    return { inputIds: { dtype: 'int64', shape: [prompts.length, tokens], data: ids } };
+  }
+  const features = base.unet.config.crossAttentionDim;
+  const data = new Float32Array(prompts.length * tokens * features);
+  prompts.forEach(({ embeddings }, row) => {
+    data.set(embeddings, row * tokens * features);
+  });
+  return { textEmbeddings: float32([prompts.length, tokens, features], data) };
+}
+
+/** What the model is to say, by the checkpoint's prediction type. */
+export function targetOf(noises: NoiseSchedule, latents: Float32Array, noise: Float32Array, timestep: number): Float32Array {
+  if (noises.predictionType === 'v_prediction') return noises.velocity(latents, noise, timestep);
+  return noises.predictionType === 'sample' ? latents : noise;
+}
+
+/** Min-SNR-γ (Hang et al. 2023, §3.4): min(snr, γ)/snr for noise prediction, /(snr + 1) for velocity; γ 0: 1. */
+export function snrWeight(noises: NoiseSchedule, timestep: number, gamma: number): number {
+  if (gamma === 0) return 1;
+  const snr = noises.snr(timestep);
+  const clipped = Math.min(snr, gamma);
+  if (noises.predictionType === 'v_prediction') return clipped / (snr + 1);
+  return noises.predictionType === 'sample' ? clipped : clipped / snr;
+}
