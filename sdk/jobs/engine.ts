@@ -1,0 +1,86 @@
+/** What hosts talk to: subjects learned and pictures made, one after another, away from the caller's event loop. */
+import { resolve } from 'node:path';
+import { StoppedError } from '../errors';
+import type { Device } from '../runtime/session';
+import { type Home, openHome } from '../subjects/home';
+import type { Subject } from '../subjects/subjects';
+import { embeddedBase } from './base-path';
+import { createEngineWorker } from './engine-worker';
+import {
+  type GeneratedImage,
+  type GenerateRequest,
+  prepareGeneration,
+  runGenerationRequest,
+} from './generation';
+import { type PersonalizationRequest, retakeJob, runJob, startJob } from './personalization';
+import type { EngineSettings, RunOptions } from './run-options';
+
+export interface EngineOptions {
+  /**
+   * `process` (default): a process of its own, started by the first call, ended with this one. `in-process`: here,
+   * where the work blocks the event loop and a crash of native code ends the program; for tests and scripts.
+   */
+  readonly mode?: 'process' | 'in-process';
+  /** Holds subjects, jobs and caches; default `$DREAMBOOTH_HOME`, then the platform's folder for data. */
+  readonly home?: string;
+  /** For calls that name none; default `toybox`. */
+  readonly base?: string;
+  /** Default `cpu`. */
+  readonly device?: Device;
+  /** Threads within an operator; default: one a core. */
+  readonly threads?: number;
+  /** How long a stopped run may take to reach its next step before its process is ended, in ms; default 60,000. */
+  readonly stopPatience?: number;
+  /** A module that exports `runPersonalization` and `runGeneration` and does the work in place of our own. */
+  readonly workerModule?: string;
+}
+
+export interface Engine {
+  readonly home: Home;
+  /**
+   * Learns a subject as a job. Rejects with StoppedError, EngineCrashedError (both can be resumed), NameTakenError,
+   * InvalidNameError, InvalidOptionError, MissingFileError, UnreadableImageError, TrainingDivergedError, DiskFullError…
+   */
+  personalize(request: PersonalizationRequest, options?: RunOptions): Promise<Subject>;
+  /** Goes on with a job that was stopped, crashed or failed, to the same bits; `name` replaces one taken since. */
+  resume(job: string, options?: RunOptions & { readonly name?: string | undefined }): Promise<Subject>;
+  /** Rejects with UnknownSubjectError, InvalidOptionError, WrongBaseError, StoppedError, EngineCrashedError… */
+  generate(request: GenerateRequest, options?: RunOptions): Promise<GeneratedImage[]>;
+  /** Ends the process at once, whatever it does; the next call starts another. */
+  kill(): void;
+  /** Waits for the calls that were made, then ends the process. A program need not call it to end. */
+  close(): Promise<void>;
+}
+
+export function createEngine(options: EngineOptions = {}): Engine {
+  const home = openHome(options.home);
+  const base = options.base ?? embeddedBase;
+  const settings: EngineSettings = { device: options.device ?? 'cpu', threads: options.threads ?? null };
+  const worker = createEngineWorker({
+    mode: options.mode ?? 'process',
+    workerModule: options.workerModule === undefined ? undefined : resolve(options.workerModule),
+    stopPatience: options.stopPatience ?? 60_000,
+  });
+  return {
+    home,
+    async personalize(request, run = {}) {
+      refuseStopped(run.signal);
+      const onWarning = (message: string) => run.onProgress?.({ kind: 'warning-found', message });
+      return runJob(home, await startJob(home, request, base, onWarning), worker, settings, run);
+    },
+    async resume(job, run = {}) {
+      refuseStopped(run.signal);
+      return runJob(home, retakeJob(home, job, run.name), worker, settings, run);
+    },
+    async generate(request, run = {}) {
+      refuseStopped(run.signal);
+      return runGenerationRequest(home, prepareGeneration(home, request, base), worker, settings, run);
+    },
+    kill: worker.kill,
+    close: worker.close,
+  };
+}
+
+function refuseStopped(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new StoppedError(null);
+}

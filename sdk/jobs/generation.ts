@@ -1,0 +1,140 @@
+/** One generation from options to pictures: mentions, base and seeds are settled before the engine is asked. */
+import { randomInt } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { writeFileAtomically } from '../checkpoint/atomic-file';
+import { EngineCrashedError, InvalidOptionError, StoppedError, WrongBaseError } from '../errors';
+import { WorkerExitError, type WorkerProcess } from '../runtime/worker-process';
+import { defaultSchedulerName, schedulerName } from '../schedulers/index';
+import type { Home } from '../subjects/home';
+import { mentionedNames, resolvePrompt } from '../subjects/prompt';
+import { readSubject, type Subject } from '../subjects/subjects';
+import { baseName, basePath } from './base-path';
+import type { ProgressEvent } from './progress';
+import type { GeneratedPicture, GenerationRequest } from './run-generation';
+import type { EngineSettings, RunOptions } from './run-options';
+import type { WorkOrder } from './work';
+
+export interface GenerateRequest {
+  /** `@name` stands for a learned subject, `@name:0.8` for one with its LoRA weakened; several may be mentioned. */
+  readonly prompt: string;
+  /** How many pictures, 1 to 1000; default 1. */
+  readonly count?: number;
+  /** Of the first picture; picture i is the one that `seed + i` makes alone. Default: random. */
+  readonly seed?: number;
+  /** Default: that of the subjects, else the engine's. */
+  readonly base?: string;
+  readonly steps?: number;
+  readonly guidanceScale?: number;
+  readonly negativePrompt?: string;
+  /** In pixels. */
+  readonly width?: number;
+  readonly height?: number;
+  /** Default `dpmpp_2m_karras`. */
+  readonly scheduler?: string;
+}
+
+export interface GeneratedImage extends GeneratedPicture {
+  /** Writes the PNG, whole or not at all; folders are made. Throws DiskFullError. */
+  save(path: string): Promise<void>;
+}
+
+/** Throws InvalidOptionError, UnknownSubjectError, WrongBaseError, MissingFileError. */
+export function prepareGeneration(
+  home: Home,
+  request: GenerateRequest,
+  defaultBase: string,
+): GenerationRequest {
+  const { prompt, negativePrompt = '' } = request;
+  const count = whole('count', request.count, 1, 1000) ?? 1;
+  const seed = whole('seed', request.seed, 0, Number.MAX_SAFE_INTEGER - count) ?? randomInt(2 ** 31);
+  const found = new Map<string, Subject>(
+    mentionedNames(prompt).map((name) => [name, readSubject(home, name)]),
+  );
+  const { text, mentions } = resolvePrompt(prompt, (name) => found.get(name)!);
+  const subjects = mentions.map(({ name, weight }) => ({ subject: found.get(name)!, weight }));
+  const base = chooseBase(
+    subjects.map(({ subject }) => subject),
+    request.base,
+    defaultBase,
+  );
+  return {
+    prompt,
+    text,
+    negativePrompt,
+    subjects,
+    basePath: basePath(base),
+    seeds: Array.from({ length: count }, (_, i) => seed + i),
+    steps: whole('steps', request.steps, 1, 1000) ?? null,
+    guidanceScale: guidance(request.guidanceScale),
+    width: whole('width', request.width, 8, 8192) ?? null,
+    height: whole('height', request.height, 8, 8192) ?? null,
+    scheduler: schedulerName(request.scheduler ?? defaultSchedulerName),
+  };
+}
+
+export async function runGenerationRequest(
+  home: Home,
+  task: GenerationRequest,
+  worker: WorkerProcess,
+  { device, threads }: EngineSettings,
+  { onProgress, signal }: RunOptions,
+): Promise<GeneratedImage[]> {
+  const order: WorkOrder<GenerationRequest> = { task, home, folder: home.cache, device, threads };
+  try {
+    const onEvent = (event: unknown) => onProgress?.(event as ProgressEvent);
+    const pictures = await worker.call('generate', order, { onEvent, signal });
+    return (pictures as GeneratedPicture[]).map(withSave);
+  } catch (error) {
+    if (signal?.aborted) throw new StoppedError(null, { cause: error });
+    if (error instanceof WorkerExitError) throw new EngineCrashedError(null, error.exit);
+    throw error;
+  }
+}
+
+function withSave(picture: GeneratedPicture): GeneratedImage {
+  return {
+    ...picture,
+    async save(path) {
+      const file = resolve(path);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileAtomically(file, [picture.png]);
+    },
+  };
+}
+
+function chooseBase(subjects: readonly Subject[], given: string | undefined, fallback: string): string {
+  const [first, ...others] = subjects;
+  if (first === undefined) return baseName(given ?? fallback);
+  const stranger = others.find(({ base }) => base.fingerprint !== first.base.fingerprint);
+  if (stranger !== undefined) {
+    throw new WrongBaseError(
+      stranger.name,
+      `@${first.name} was learned on ${first.base.path} and @${stranger.name} on ${stranger.base.path}: subjects of one picture must share their base model.`,
+    );
+  }
+  const whole = subjects.find(({ kind }) => kind === 'full');
+  if (whole !== undefined && subjects.length > 1) {
+    throw new WrongBaseError(
+      whole.name,
+      `@${whole.name} was learned by changing the whole model, so it cannot share a picture with another subject: leave one out, or learn it as a LoRA.`,
+    );
+  }
+  // A base named by the caller is compared by its contents, in the engine: the folder may have moved.
+  return baseName(given ?? first.base.path);
+}
+
+function whole(option: string, value: number | undefined, least: number, most: number): number | undefined {
+  if (value === undefined || (Number.isSafeInteger(value) && value >= least && value <= most)) return value;
+  const range = most < 1e6 ? `from ${least} to ${most}` : `from ${least} on`;
+  throw new InvalidOptionError(option, `${option} is ${value}: give a whole number ${range}.`);
+}
+
+function guidance(value: number | undefined): number | null {
+  if (value === undefined) return null;
+  if (value >= 0 && value <= 100) return value;
+  throw new InvalidOptionError(
+    'guidance',
+    `guidance is ${value}: give a number from 0 to 100; 7.5 is usual.`,
+  );
+}

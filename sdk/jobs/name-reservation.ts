@@ -1,0 +1,47 @@
+import { join } from 'node:path';
+import { NameTakenError } from '../errors';
+import { type Home, makeFolder } from '../subjects/home';
+import { checkSubjectName, nameStem } from '../subjects/subject-name';
+import { subjectExists } from '../subjects/subjects';
+import { type FileLock, takeLock } from './file-lock';
+
+export interface NameReservation extends FileLock {
+  readonly name: string;
+}
+
+/**
+ * Keeps a name for a subject that is being learned, against every other process, until it is released; the
+ * reservation of a dead process lapses. Throws InvalidNameError, NameTakenError.
+ */
+export function reserveName(home: Home, name: string): NameReservation {
+  checkSubjectName(name);
+  const folder = makeFolder(join(home.subjects, '.reserved'));
+  const lock = takeLock(join(folder, name));
+  if ('heldBy' in lock) {
+    throw new NameTakenError(
+      name,
+      `A subject @${name} is being learned right now (process ${lock.heldBy.pid}): choose another name.`,
+    );
+  }
+  // Looked up under the lock, so that a subject finished a moment ago is seen.
+  if (subjectExists(home, name)) {
+    lock.release();
+    throw new NameTakenError(
+      name,
+      `There is a subject @${name} already: choose another name, or remove that one with \`subjects delete ${name}\`.`,
+    );
+  }
+  return { name, ...lock };
+}
+
+/** Reserves the first free of dog-1, dog-2, … */
+export function reserveDefaultName(home: Home, className: string): NameReservation {
+  const stem = nameStem(className);
+  for (let number = 1; ; number++) {
+    try {
+      return reserveName(home, `${stem}-${number}`);
+    } catch (error) {
+      if (!(error instanceof NameTakenError)) throw error;
+    }
+  }
+}

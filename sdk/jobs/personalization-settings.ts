@@ -1,0 +1,90 @@
+/** What a personalisation can be told about its training: one list, for the SDK, `--set` and other hosts. */
+import { z } from 'zod';
+import { InvalidOptionError } from '../errors';
+import { learningRateScheduleNames } from '../optimizers/learning-rate';
+import { likelyMeant } from '../subjects/subject-name';
+import type { SettingValue } from '../subjects/subjects';
+
+const count = z.number().int().min(1);
+const rate = z.number().positive().max(1);
+const choose = <const T extends readonly [string, ...string[]]>(names: T) => z.enum(names);
+
+export const priorKinds = ['images', 'adapter-off', 'none'] as const;
+export type PriorKind = (typeof priorKinds)[number];
+
+/** Every setting is optional; what is not given comes from the preset, and the preset from the base model. */
+export const personalizationSettings = z.strictObject({
+  preset: z.string().min(1).describe('a named set of the settings below'),
+  kind: choose(['lora', 'full']).describe('train a LoRA, or every weight'),
+  steps: count.max(1_000_000).describe('optimiser steps'),
+  prior: choose(priorKinds).describe(
+    'what keeps the class: class images, the model without its LoRA, nothing',
+  ),
+  priorLossWeight: z.number().min(0).max(100).describe('weight of the prior term'),
+  classImages: count.max(10_000).describe('class images that the frozen base draws first'),
+  classPrompt: z.string().min(1).describe('prompt of the class images'),
+  instancePrompt: z.string().min(1).describe('prompt of the photos'),
+  rank: count.max(1024).describe('rank of the LoRA'),
+  alpha: z.number().positive().describe('the LoRA is scaled by alpha / rank'),
+  targetModules: z
+    .array(z.string().min(1))
+    .min(1)
+    .describe('ends of the names of the layers that get a LoRA'),
+  trainTextEncoder: z.boolean().describe('train the text encoder too'),
+  learningRate: rate.describe('of the UNet'),
+  textEncoderLearningRate: rate.describe('of the text encoder'),
+  learningRateSchedule: z
+    .enum(learningRateScheduleNames as [string, ...string[]])
+    .describe('how the rate changes'),
+  warmupSteps: z.number().int().min(0).describe('steps over which the rate rises from 0'),
+  batchSize: count.max(256).describe('photos in one forward pass'),
+  gradientAccumulationSteps: count.max(10_000).describe('forward passes in one optimiser step'),
+  maxGradientNorm: z.number().positive().describe('longer gradients are scaled down to this'),
+  weightDecay: z.number().min(0).max(1),
+  adamBeta1: z.number().min(0).lt(1),
+  adamBeta2: z.number().min(0).lt(1),
+  adamEpsilon: z.number().positive(),
+  snrGamma: z.number().positive().describe('min-SNR weighting; 5 is usual'),
+  resolution: count.max(4096).describe('photos are cut to squares of so many pixels'),
+  centerCrop: z.boolean().describe('cut the middle, not a random part'),
+  flip: z.boolean().describe('mirror photos at random'),
+  checkpointEvery: count.describe('steps between checkpoints'),
+});
+
+export type PersonalizationSettings = {
+  readonly [Name in keyof z.infer<typeof personalizationSettings>]?: z.infer<
+    typeof personalizationSettings
+  >[Name];
+};
+export type PersonalizationSettingName = keyof PersonalizationSettings;
+
+export const settingNames = Object.keys(
+  personalizationSettings.shape,
+) as readonly PersonalizationSettingName[];
+
+/**
+ * Checks settings of unknown origin. Throws InvalidOptionError naming the setting, what was found, what is wanted,
+ * and for an unknown name the likeliest of those there are.
+ */
+export function checkSettings(settings: Readonly<Record<string, unknown>>): PersonalizationSettings {
+  const known: Record<string, SettingValue> = {};
+  for (const [name, value] of Object.entries(settings)) {
+    if (value === undefined) continue;
+    if (!Object.hasOwn(personalizationSettings.shape, name)) {
+      const meant = likelyMeant(name, settingNames);
+      const hint =
+        meant === undefined ? `Settings are ${settingNames.join(', ')}` : `Did you mean "${meant}"?`;
+      throw new InvalidOptionError(name, `There is no training setting "${name}". ${hint}`);
+    }
+    const parsed = personalizationSettings.shape[name as PersonalizationSettingName].safeParse(value);
+    if (!parsed.success) {
+      const [issue] = parsed.error.issues;
+      throw new InvalidOptionError(
+        name,
+        `${name} is ${JSON.stringify(value)}: ${issue?.message ?? 'invalid'}.`,
+      );
+    }
+    known[name] = parsed.data as SettingValue;
+  }
+  return known as PersonalizationSettings;
+}

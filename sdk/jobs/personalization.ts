@@ -1,0 +1,227 @@
+/** One personalisation from request to subject: name, job, the engine's work, and every way it can end. */
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { DreamBoothError, EngineCrashedError, InvalidOptionError, StoppedError } from '../errors';
+import { WorkerExitError, type WorkerProcess } from '../runtime/worker-process';
+import type { Home } from '../subjects/home';
+import { createSubject, listSubjects, type Subject } from '../subjects/subjects';
+import { baseName, basePath } from './base-path';
+import { clearJobFiles, createJob, type HeldJob, holdJob, type JobRecord } from './jobs';
+import { type NameReservation, reserveDefaultName, reserveName } from './name-reservation';
+import { packageVersions } from './package-folder';
+import { checkSettings, type PersonalizationSettings } from './personalization-settings';
+import type { ProgressEvent } from './progress';
+import type { EngineSettings, RunOptions } from './run-options';
+import type { PersonalizationJob, SubjectDraft } from './run-personalization';
+import { readSubjectPhotos, type SubjectImage } from './subject-photos';
+import type { WorkOrder } from './work';
+
+export interface PersonalizationRequest {
+  /** 1 to 20 photos, 3 to 6 recommended: files, folders, or bytes. */
+  readonly images: readonly SubjectImage[];
+  /** The noun for what the subject is, as "dog". */
+  readonly className: string;
+  /** How prompts will call it (`@rex`); default: the class and a number. */
+  readonly name?: string;
+  /** The rare word that stands for it in prompts; default: one chosen from the tokenizer. */
+  readonly identifier?: string;
+  /** A folder in the diffusers layout, a `.safetensors` file, or `toybox`; default: the engine's. */
+  readonly base?: string;
+  /** Default 0. */
+  readonly seed?: number;
+  readonly settings?: PersonalizationSettings;
+}
+
+/** How often a run shows that it lives, looks for a wish to cancel, and writes down how far it is; ms. */
+const beatInterval = 1_000;
+
+/** Makes the job of a request, held by this process. */
+export async function startJob(
+  home: Home,
+  request: PersonalizationRequest,
+  defaultBase: string,
+  onWarning: (message: string) => void,
+): Promise<{ readonly held: HeldJob; readonly reservation: NameReservation }> {
+  const { images, name, identifier = null, seed = 0 } = request;
+  const className = checkClass(request.className);
+  const settings = checkSettings(request.settings ?? {});
+  const base = baseName(request.base ?? defaultBase);
+  basePath(base);
+  if (!Number.isSafeInteger(seed) || seed < 0) {
+    throw new InvalidOptionError('seed', `seed is ${seed}: give a whole number from 0 on.`);
+  }
+  const reservation = name === undefined ? reserveDefaultName(home, className) : reserveName(home, name);
+  try {
+    const photos = await readSubjectPhotos(images, base, onWarning);
+    const usedIdentifiers = listSubjects(home).map((subject) => subject.identifier);
+    const wanted = {
+      name: reservation.name,
+      className,
+      identifier,
+      usedIdentifiers,
+      base,
+      seed,
+      settings,
+    };
+    const job = createJob(home, wanted, photos);
+    return { held: holdJob(home, job.id), reservation };
+  } catch (error) {
+    reservation.release();
+    throw error;
+  }
+}
+
+/** Takes a job that was broken off, under its own or another name. */
+export function retakeJob(
+  home: Home,
+  id: string,
+  newName: string | undefined,
+): { readonly held: HeldJob; readonly reservation: NameReservation } {
+  const held = holdJob(home, id);
+  try {
+    const reservation = reserveName(home, newName ?? held.record().name);
+    held.update({ name: reservation.name, error: null });
+    return { held, reservation };
+  } catch (error) {
+    held.release();
+    throw error;
+  }
+}
+
+/** Runs a held job to its end, whatever that is, and lets go of it. */
+export async function runJob(
+  home: Home,
+  { held, reservation }: { readonly held: HeldJob; readonly reservation: NameReservation },
+  worker: WorkerProcess,
+  { device, threads }: EngineSettings,
+  { onProgress, signal }: RunOptions,
+): Promise<Subject> {
+  const { id, name } = held.record();
+  const stop = new AbortController();
+  const onStop = () => stop.abort();
+  signal?.addEventListener('abort', onStop, { once: true });
+  if (signal?.aborted) stop.abort();
+  let progress = null as JobRecord['progress'];
+  let written = progress;
+  const timer = setInterval(() => {
+    held.beat();
+    reservation.beat();
+    if (held.cancelRequested()) stop.abort();
+    if (progress === written || held.record().state !== 'running') return;
+    written = progress;
+    held.update({ progress });
+  }, beatInterval);
+  timer.unref();
+
+  try {
+    onProgress?.({ kind: 'job-start', job: id, name });
+    const order: WorkOrder<PersonalizationJob> = {
+      task: task(held),
+      home,
+      folder: held.folder,
+      device,
+      threads,
+    };
+    held.update({ state: 'running' });
+    const onEvent = (event: unknown) => {
+      const told = event as ProgressEvent;
+      if (told.kind === 'step-end') progress = recorded(told);
+      onProgress?.(told);
+    };
+    const draft = await worker.call('personalize', order, { onEvent, signal: stop.signal });
+    const subject = keepSubject(home, held.record(), draft as SubjectDraft);
+    held.update({ state: 'done', progress });
+    clearJobFiles(home, id);
+    return subject;
+  } catch (error) {
+    throw ended(home, held, progress, stop.signal.aborted, error);
+  } finally {
+    clearInterval(timer);
+    signal?.removeEventListener('abort', onStop);
+    held.release();
+    reservation.release();
+  }
+}
+
+/** Records how a run that did not succeed ended, and returns what the caller gets to know. */
+function ended(
+  home: Home,
+  held: HeldJob,
+  progress: JobRecord['progress'],
+  stopped: boolean,
+  error: unknown,
+): unknown {
+  const { id } = held.record();
+  const failure =
+    error instanceof WorkerExitError && !stopped ? new EngineCrashedError(id, error.exit) : error;
+  try {
+    if (stopped && held.cancelRequested()) {
+      held.update({ state: 'cancelled' });
+      clearJobFiles(home, id);
+      return new StoppedError(null, { cause: error });
+    }
+    if (stopped) {
+      held.update({ state: 'stopped', progress });
+      return new StoppedError(id, { cause: error });
+    }
+    const code = failure instanceof DreamBoothError ? failure.code : 'unexpected';
+    held.update({
+      state: 'failed',
+      progress,
+      error: { code, message: failure instanceof Error ? failure.message : String(failure) },
+    });
+  } catch {
+    // The disk may be full or gone: the first failure is the one to tell; the job will be seen as stopped.
+  }
+  return failure;
+}
+
+function task(held: HeldJob): PersonalizationJob {
+  const { id, name, className, identifier, usedIdentifiers, base, seed, settings, photos } = held.record();
+  return {
+    id,
+    name,
+    className,
+    identifier,
+    usedIdentifiers,
+    basePath: basePath(base),
+    seed,
+    settings: settings as PersonalizationSettings,
+    photos: photos.map(({ file, name, sha256 }) => ({ file: join(held.folder, file), name, sha256 })),
+  };
+}
+
+function keepSubject(home: Home, job: JobRecord, draft: SubjectDraft): Subject {
+  const { identifier, instancePrompt, kind, settings, steps } = draft;
+  const record = {
+    id: randomUUID(),
+    className: job.className,
+    identifier,
+    instancePrompt,
+    kind,
+    base: { path: job.base, fingerprint: draft.baseFingerprint },
+    settings: { ...settings },
+    seed: job.seed,
+    steps,
+    createdAt: new Date().toISOString(),
+    photos: job.photos.map(({ name, sha256 }) => ({ name, sha256 })),
+    versions: packageVersions(),
+  };
+  return createSubject(home, job.name, record, draft.folder);
+}
+
+function recorded({ phase, step, steps, loss }: ProgressEvent & { kind: 'step-end' }): JobRecord['progress'] {
+  return { phase, step, steps, ...(loss === undefined ? {} : { loss }) };
+}
+
+/** What can be said without a tokenizer; the engine checks the rest. */
+function checkClass(className: string): string {
+  const words = className.trim().replace(/\s+/g, ' ');
+  if (!/[\p{L}\p{N}]/u.test(words)) {
+    throw new InvalidOptionError(
+      'class',
+      `The class is "${className}": give the noun for what the subject is, as "dog" or "toy car".`,
+    );
+  }
+  return words;
+}

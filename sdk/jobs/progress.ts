@@ -1,0 +1,62 @@
+/** What a run tells while it goes on, from the numerics up to whoever waits for it. */
+
+export const phases = ['load', 'photos', 'class-images', 'encode', 'train', 'sample', 'save'] as const;
+export type Phase = (typeof phases)[number];
+
+/** Reported by the work itself, after each step of a phase. */
+export interface PhaseStep {
+  readonly phase: Phase;
+  /** Steps done, from 0 (the phase begins) to `steps`. */
+  readonly step: number;
+  readonly steps: number;
+  readonly loss?: number;
+  /** Images that one step works on, for the speed. */
+  readonly imagesPerStep?: number;
+}
+
+/** Events of a run, one union. */
+export type ProgressEvent =
+  | { readonly kind: 'job-start'; readonly job: string; readonly name: string }
+  | StepEnd
+  | { readonly kind: 'warning-found'; readonly message: string };
+
+export interface StepEnd {
+  readonly kind: 'step-end';
+  readonly phase: Phase;
+  readonly step: number;
+  readonly steps: number;
+  readonly loss?: number;
+  readonly imagesPerSecond?: number;
+  /** To the end of this phase; null until it can be told. */
+  readonly secondsLeft: number | null;
+}
+
+/** How far back the speed is measured: long enough to be steady, short enough to follow a change. */
+const window = 30_000;
+
+/**
+ * Adds speed and time left to the steps of one run. The first step of a phase is not counted where there are more,
+ * since it pays for loading and warming up. `now` gives milliseconds.
+ */
+export function createProgressMeter(now: () => number): (step: PhaseStep) => StepEnd {
+  let phase: Phase | undefined;
+  let seen: { readonly step: number; readonly at: number }[] = [];
+  return ({ imagesPerStep, ...current }) => {
+    if (current.phase !== phase || current.step <= (seen.at(-1)?.step ?? -1)) seen = [];
+    phase = current.phase;
+    const at = now();
+    seen.push({ step: current.step, at });
+    // Of a long window the older marks are thinned out, so that a phase of thousands of steps stays cheap.
+    while (seen.length > 2 && (at - seen[0]!.at > window || seen.length > 400)) seen.shift();
+    const from = seen.length > 2 && seen[0]!.step === 0 ? seen[1]! : seen[0]!;
+    const stepsPerSecond = (1000 * (current.step - from.step)) / (at - from.at);
+    const known = current.step > from.step && at > from.at;
+    const left = current.steps - current.step;
+    return {
+      kind: 'step-end',
+      ...current,
+      ...(known && imagesPerStep !== undefined ? { imagesPerSecond: imagesPerStep * stepsPerSecond } : {}),
+      secondsLeft: left === 0 ? 0 : known ? left / stepsPerSecond : null,
+    };
+  };
+}

@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { InvalidOptionError, MissingFileError } from '../errors';
+import { listPhotos } from '../images/list-photos';
+import { embeddedBase } from './base-path';
+
+/** A photo, a folder of photos, or the bytes of a photo. */
+export type SubjectImage = string | URL | Uint8Array;
+
+export interface SubjectPhoto {
+  readonly name: string;
+  readonly sha256: string;
+  readonly bytes: Uint8Array;
+}
+
+const mostPhotos = 20;
+
+/**
+ * Reads the bytes of the photos that a caller names; they are decoded later, by the engine.
+ * Throws MissingFileError, and InvalidOptionError for none or more than 20.
+ */
+export async function readSubjectPhotos(
+  images: readonly SubjectImage[],
+  base: string,
+  onWarning: (message: string) => void,
+): Promise<SubjectPhoto[]> {
+  const files = images.filter((image) => !(image instanceof Uint8Array)) as (string | URL)[];
+  const given = images.filter((image) => image instanceof Uint8Array);
+  const photos = given.map((bytes, i) => photo(`photo ${i + 1}`, bytes));
+  if (files.length > 0 || given.length === 0) {
+    const paths = files.map((file) => (file instanceof URL ? fileURLToPath(file) : file));
+    const list = listPhotos(paths);
+    for (const warning of list.warnings) if (given.length === 0 || !isAlone(warning)) onWarning(warning);
+    for (const path of list.photos) photos.push(photo(basename(path), await readBytes(resolve(path))));
+  } else if (photos.length === 1) {
+    onWarning('There is one photo; 3 to 5 from different sides teach the subject far better.');
+  }
+  if (photos.length > mostPhotos) {
+    throw new InvalidOptionError(
+      'photos',
+      `${photos.length} photos are too many: give the best 3 to 6, at most ${mostPhotos}.`,
+    );
+  }
+  if (base === embeddedBase && photos.some(({ bytes }) => !isSmallPng(bytes))) {
+    onWarning(
+      'The embedded base model draws 64-pixel toys and knows no photographs. For photos name a real one, as a folder in the diffusers layout: --base path/to/stable-diffusion-v1-5.',
+    );
+  }
+  return photos;
+}
+
+const isAlone = (warning: string) => warning.startsWith('There is one photo');
+
+function photo(name: string, bytes: Uint8Array): SubjectPhoto {
+  return { name, bytes, sha256: createHash('sha256').update(bytes).digest('hex') };
+}
+
+async function readBytes(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw new MissingFileError(path, `${path} cannot be read: ${(cause as Error).message}.`, { cause });
+  }
+}
+
+/** A drawn picture rather than a photograph: a PNG of at most 512 pixels a side, by its header. */
+function isSmallPng(bytes: Uint8Array): boolean {
+  if (bytes.length < 24) return false;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const isPng = view.getUint32(0) === 0x89504e47;
+  return isPng && view.getUint32(16) <= 512 && view.getUint32(20) <= 512;
+}

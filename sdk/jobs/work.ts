@@ -1,0 +1,57 @@
+/** The work of an engine, behind two methods that a message can call. */
+import type { Device } from '../runtime/session';
+import type { WorkerMethods } from '../runtime/worker-main';
+import { type Home, makeFolder } from '../subjects/home';
+import { createProgressMeter, type ProgressEvent } from './progress';
+import type { GenerationRequest, RunGeneration } from './run-generation';
+import type { PersonalizationJob, RunPersonalization } from './run-personalization';
+import { createLoadedModels, type WorkContext } from './work-context';
+
+/** What the two methods take: the task, and where and on what it is done. */
+export interface WorkOrder<Task> {
+  readonly task: Task;
+  readonly home: Home;
+  readonly folder: string;
+  readonly device: Device;
+  readonly threads: number | null;
+}
+
+/** What does the work; a module that exports these two can stand in for it (`workerModule` of an engine). */
+export interface Work {
+  readonly runPersonalization: RunPersonalization;
+  readonly runGeneration: RunGeneration;
+}
+
+/** Bases differ by hundreds of megabytes to gigabytes: one is kept, and the one in use. */
+const modelsKept = 2;
+
+export function createWorkerMethods(work: Work): WorkerMethods {
+  const loadedModels = createLoadedModels(modelsKept);
+  const context = (
+    { home, folder, device, threads }: WorkOrder<unknown>,
+    onEvent: (event: ProgressEvent) => void,
+    signal: AbortSignal,
+  ): WorkContext => {
+    const measure = createProgressMeter(() => performance.now());
+    return {
+      home,
+      folder: makeFolder(folder),
+      device,
+      threads,
+      onProgress: (step) => onEvent(measure(step)),
+      onWarning: (message) => onEvent({ kind: 'warning-found', message }),
+      signal,
+      loadedModels,
+    };
+  };
+  return {
+    personalize({ argument, onEvent, signal }) {
+      const order = argument as WorkOrder<PersonalizationJob>;
+      return work.runPersonalization(order.task, context(order, onEvent, signal));
+    },
+    generate({ argument, onEvent, signal }) {
+      const order = argument as WorkOrder<GenerationRequest>;
+      return work.runGeneration(order.task, context(order, onEvent, signal));
+    },
+  };
+}
