@@ -325,8 +325,8 @@ export const kernels: { readonly [T in OpType]: Kernel<T> } = {
     const statistics = [...x.shape.slice(0, -1), 1];
     return [
       array(x.dtype, x.shape, y),
-      array(x.dtype, statistics, means),
-      array(x.dtype, statistics, scales),
+      array('float32', statistics, means),
+      array('float32', statistics, scales),
     ];
   },
   GroupNormalization: ([x, scale, bias], { num_groups, epsilon }) => {
@@ -340,7 +340,7 @@ export const kernels: { readonly [T in OpType]: Kernel<T> } = {
         data.map((value, i) => value * scale.data[channel(i)]! + bias.data[channel(i)]!),
       ),
       array(x.dtype, [n, c, h * w], data),
-      array(x.dtype, [n, num_groups, 1], scales),
+      array('float32', [n, num_groups, 1], scales),
     ];
   },
   Attention: ([q, k, v, mask], { scale }) => {

@@ -1,5 +1,5 @@
 /** Reverse-mode differentiation: walks a graph's nodes backwards and appends those that compute the gradients. */
-import { DreamBoothError, GraphError, UnsupportedGradientError } from '../errors';
+import { GraphError, UnsupportedGradientError } from '../errors';
 import { describe, type Node, type Value } from '../graph/graph';
 import { neededNodes } from '../graph/lowering';
 import { type OpType, op } from '../graph/operators';
@@ -57,8 +57,7 @@ function differentiate(node: Node, dys: readonly (Value | null)[]): readonly (Va
   try {
     return (rule as unknown as (context: unknown) => ReturnType<GradientRule<'Add'>>)(context);
   } catch (error) {
-    if (error instanceof DreamBoothError || !(error instanceof Error)) throw error;
-    throw new UnsupportedGradientError(opType, name, error.message);
+    throw new UnsupportedGradientError(opType, name, error instanceof Error ? error.message : String(error));
   }
 }
 

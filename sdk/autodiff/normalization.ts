@@ -12,12 +12,17 @@ export function layerNormalizationGradient({
   outputs: [, mean, inverseDeviation],
   dy,
 }: GradientContext<'LayerNormalization'>): readonly [Value, Value, Value] {
-  const normalized = op.Mul(op.Sub(x, mean!), inverseDeviation!);
+  const inverse = likeInput(inverseDeviation!, x);
+  const normalized = op.Mul(op.Sub(x, likeInput(mean!, x)), inverse);
   const g = op.Mul(dy, scale);
   const rowMean = (v: Value) => op.ReduceMean(v, { axes: [-1], keepdims: 1 });
   const dx = op.Sub(op.Sub(g, rowMean(g)), op.Mul(normalized, rowMean(op.Mul(g, normalized))));
-  return [op.Mul(dx, inverseDeviation!), op.Mul(dy, normalized), dy];
+  return [op.Mul(dx, inverse), op.Mul(dy, normalized), dy];
 }
+
+/** The statistics are float32 whatever the input is. */
+const likeInput = (statistic: Value, x: Value) =>
+  statistic.dtype === x.dtype ? statistic : op.Cast(statistic, { to: x.dtype });
 
 /**
  * Group normalisation scales by channel (γ) what it normalised by group, so both means are sums over a group's
@@ -42,8 +47,9 @@ export function groupNormalizationGradient({
   };
   const perChannel = (groupValue: Value) =>
     op.Reshape(op.Expand(groupValue, { shape: [n, num_groups, perGroup] }), { shape: [n, c, 1] });
-  const negative = op.Neg(inverseDeviation!);
-  const a = op.Mul(perChannel(inverseDeviation!), op.Reshape(scale, { shape: [1, c, 1] }));
+  const inverse = likeInput(inverseDeviation!, x);
+  const negative = op.Neg(inverse);
+  const a = op.Mul(perChannel(inverse), op.Reshape(scale, { shape: [1, c, 1] }));
   const b = perChannel(op.Mul(negative, groupMean(scaleSums)));
   const constant = perChannel(op.Mul(negative, groupMean(biasSums)));
   const dx = op.Add(op.Add(op.Mul(rows, a), op.Mul(normalized!, b)), constant);

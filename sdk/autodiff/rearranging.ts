@@ -57,14 +57,15 @@ export function resizeGradient(x: Value, dy: Value): Value {
     return op.Reshape(op.ReduceSum(blocks, { axes: [2, 4], keepdims: 0 }), { shape: x.shape });
   }
   return op.MatMul(
-    copies(x, outH, h, 'rows'),
-    op.FusedMatMul(dy, copies(x, outW, w, 'columns'), { transB: 1 }),
+    copies(dy, outH, h, 'rows'),
+    op.FusedMatMul(dy, copies(dy, outW, w, 'columns'), { transB: 1 }),
   );
 }
 
-/** [inSize, outSize], 1 where output i copies that input. */
-function copies({ graph }: Value, outSize: number, inSize: number, which: string): Value {
+/** [inSize, outSize] in the type of `dy`, 1 where output i copies that input. */
+function copies({ graph, dtype }: Value, outSize: number, inSize: number, which: string): Value {
   const data = new Float32Array(inSize * outSize);
   for (let i = 0; i < outSize; i++) data[Math.floor((i * inSize) / outSize) * outSize + i] = 1;
-  return graph.constant({ dtype: 'float32', shape: [inSize, outSize], data }, `copied_${which}`);
+  const matrix = graph.constant({ dtype: 'float32', shape: [inSize, outSize], data }, `copied_${which}`);
+  return dtype === 'float32' ? matrix : op.Cast(matrix, { to: dtype });
 }

@@ -1,6 +1,6 @@
 /** Operators that no runtime has at opset 18, written in terms of those it has, when the model is. */
 import { GraphError } from '../errors';
-import { float32, type Tensor } from '../tensor';
+import type { Tensor } from '../tensor';
 import { type AttributeValue, Graph, type Node, type Subgraph, type Value } from './graph';
 import { type AttributesOf, append, type InputsOf, type OpType, op } from './operators';
 import { isBetterUnfolded, unfoldedConv } from './unfold';
@@ -17,7 +17,7 @@ const lowerings: { readonly [T in OpType]?: Lowering<T> } = {
   GroupNormalization([x, scale, bias], { num_groups, epsilon }) {
     const [n, c, h, w] = x.shape as [number, number, number, number];
     const row = (c / num_groups) * h * w;
-    const ones = x.graph.constant(float32([row], new Float32Array(row).fill(1)), 'ones');
+    const ones = op.Expand(x.graph.scalar(1, x.dtype), { shape: [row] });
     const rows = op.Reshape(x, { shape: [n, num_groups, row] });
     const [normalized, , inverseDeviation] = op.LayerNormalization(rows, ones, { axis: -1, epsilon }) as [
       Value,

@@ -332,14 +332,14 @@ export const operators = {
       return { dtype: realType([x, w]), shape: [x.shape[0]!, w.shape[1]! * group, ...sizes] };
     },
   ),
-  /** Over the last axis. Outputs: y, mean, 1/√(variance + epsilon). */
+  /** Over the last axis. Outputs: y; mean and 1/√(variance + epsilon), which ONNX computes in float32 for any x. */
   LayerNormalization: operator<readonly [x: Value, scale: Value, bias?: Value]>()(
     { axis: 'int', epsilon: 'float' },
     ([x, scale, bias], { axis }): readonly ValueType[] => {
       const dtype = realType([x, scale, bias]);
       if (axis !== -1) throw new Error(`axis ${axis}: only the last axis (−1) is normalised`);
       perFeature({ scale, bias }, x.shape.at(-1)!);
-      const statistics = { dtype, shape: [...x.shape.slice(0, -1), 1] };
+      const statistics = { dtype: 'float32', shape: [...x.shape.slice(0, -1), 1] } as const;
       return [{ dtype, shape: x.shape }, statistics, statistics];
     },
   ),
@@ -359,7 +359,7 @@ export const operators = {
       return [
         { dtype, shape: x.shape },
         { dtype, shape: [n, c, h * w] },
-        { dtype, shape: [n, num_groups, 1] },
+        { dtype: 'float32', shape: [n, num_groups, 1] },
       ];
     },
   ),

@@ -130,6 +130,23 @@ describe.each(Object.keys(gradients) as OpType[])('%s', (opType) => {
     );
   });
 
+  test.each(['float16', 'bfloat16', 'float64'] as const)(
+    'in %s the gradients have the type of their inputs',
+    (dtype) => {
+      // Clip's bounds are float32.
+      for (const each of opType === 'Clip' ? [] : accepted) {
+        const typed = each.inputs.map((input) => (input?.dtype === 'float32' ? { ...input, dtype } : input));
+        const built = buildCase(opType, { ...each, inputs: typed });
+        const parameters = built.inputs.filter((input) => input?.dtype === dtype) as Value[];
+        const found = backward(
+          weightedSum(built, (output) => output === 0),
+          parameters,
+        );
+        for (const gradient of found) if (gradient) expect(gradient.dtype, each.title).toBe(dtype);
+      }
+    },
+  );
+
   if (opType === 'Split') {
     test.each([0, 1, 2])('with part %d unused', async (unused) => {
       const built = buildCase(

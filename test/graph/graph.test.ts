@@ -4,7 +4,7 @@ import { GraphError } from '../../sdk/errors';
 import { Graph, type Value } from '../../sdk/graph/graph';
 import { loop } from '../../sdk/graph/loop';
 import { lower, neededNodes } from '../../sdk/graph/lowering';
-import { op } from '../../sdk/graph/operators';
+import { append, op } from '../../sdk/graph/operators';
 import { type DataType, dataTypes, float32 } from '../../sdk/tensor';
 
 const window = { strides: [1, 1], pads: [0, 0, 0, 0], dilations: [1, 1], group: 1 };
@@ -236,6 +236,42 @@ describe('a broken graph fails when it is built', () => {
       [[2, 3]],
       (a) => loop(2, [a], [], (_, [x]) => ({ state: [op.Transpose(x!, { perm: [1, 0] })] })),
       ['Loop_0', 'a float32[2,3]', 'float32[3,2]'],
+    ],
+    [
+      'a convolution of rows',
+      [
+        [1, 2, 4],
+        [3, 2, 3],
+      ],
+      (a, b) => op.Conv(a, b, window),
+      ['Conv_0', 'a float32[1,2,4]', 'four axes'],
+    ],
+    [
+      'a ConvTranspose of rows',
+      [
+        [1, 2, 4],
+        [2, 3, 3],
+      ],
+      (a, b) => op.ConvTranspose(a, b, { ...window, output_padding: [0, 0] }),
+      ['ConvTranspose_0', 'four axes'],
+    ],
+    [
+      'a layer normalised over another axis',
+      [[2, 4], [4]],
+      (a, b) => op.LayerNormalization(a, b, { axis: 0, epsilon: 1 }),
+      ['LayerNormalization_0', 'axis 0'],
+    ],
+    [
+      'nothing to concatenate',
+      [[2]],
+      (a) => append(a.graph, 'Concat', [], { axis: 0 }),
+      ['Concat_0', 'nothing'],
+    ],
+    [
+      'a body that takes too little',
+      [[2]],
+      (a) => op.Loop(a, { body: { inputs: [], outputs: [a, a] }, trips: 1 }),
+      ['Loop_0', '0 inputs and 2 outputs', '1 of state'],
     ],
     ['a size that is not whole', [[2]], (a) => a.graph.input('half', 'float32', [0.5]), ['half', '0.5']],
     [

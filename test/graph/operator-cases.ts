@@ -444,6 +444,7 @@ export const operatorCases: { readonly [T in OpType]: readonly OperatorCase<T>[]
     ['without bias', normal(2, 4), normal(4)],
     ['bias given as absent', normal(2, 4), normal(4), undefined],
     ['one row of many axes', normal(1, 1, 6), normal(6), normal(6)],
+    ['half precision', eighths('float16', 2, 4), eighths('float16', 4), eighths('float16', 4)],
   ),
   GroupNormalization: [
     ...over({ num_groups: 2, epsilon: 1e-5 }, ['two groups', normal(2, 4, 2, 3), normal(4), normal(4)]),

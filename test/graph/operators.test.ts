@@ -12,10 +12,12 @@ const opTypes = Object.keys(operators) as OpType[];
 function expectClose(found: NumberArray, wanted: NumberArray, name: string) {
   expect(found.dtype, name).toBe(wanted.dtype);
   expect(found.shape, name).toEqual(wanted.shape);
+  // Half precision keeps eleven bits.
+  const precision = wanted.dtype === 'float16' ? 2 ** -10 : 1e-5;
   wanted.data.forEach((number, i) => {
     const difference = Math.abs(found.data[i]! - number);
     expect(difference, `${name} at ${i}: ${found.data[i]} against ${number}`).toBeLessThanOrEqual(
-      1e-5 * Math.max(1, Math.abs(number)),
+      precision * Math.max(1, Math.abs(number)),
     );
   });
 }
