@@ -1,9 +1,10 @@
 /** What a personalisation can be told about its training: one list, for the SDK, `--set` and other hosts. */
 import { z } from 'zod';
 import { InvalidOptionError } from '../errors';
-import { learningRateScheduleNames } from '../optimizers/learning-rate';
+import { type LearningRateScheduleName, learningRateScheduleNames } from '../optimizers/learning-rate';
 import { likelyMeant } from '../subjects/subject-name';
 import type { SettingValue } from '../subjects/subjects';
+import { type PresetName, presetNames } from '../training/presets';
 
 const count = z.number().int().min(1);
 const rate = z.number().positive().max(1);
@@ -14,7 +15,7 @@ export type PriorKind = (typeof priorKinds)[number];
 
 /** Every setting is optional; what is not given comes from the preset, and the preset from the base model. */
 export const personalizationSettings = z.strictObject({
-  preset: z.string().min(1).describe('a named set of the settings below'),
+  preset: z.enum(presetNames as [PresetName, ...PresetName[]]).describe('a named set of the settings below'),
   kind: choose(['lora', 'full']).describe('train a LoRA, or every weight'),
   steps: count.max(1_000_000).describe('optimiser steps'),
   prior: choose(priorKinds).describe(
@@ -22,6 +23,7 @@ export const personalizationSettings = z.strictObject({
   ),
   priorLossWeight: z.number().min(0).max(100).describe('weight of the prior term'),
   classImages: count.max(10_000).describe('class images that the frozen base draws first'),
+  classGuidanceScale: z.number().min(1).max(100).describe('guidance of the class images'),
   classPrompt: z.string().min(1).describe('prompt of the class images'),
   instancePrompt: z.string().min(1).describe('prompt of the photos'),
   rank: count.max(1024).describe('rank of the LoRA'),
@@ -34,7 +36,7 @@ export const personalizationSettings = z.strictObject({
   learningRate: rate.describe('of the UNet'),
   textEncoderLearningRate: rate.describe('of the text encoder'),
   learningRateSchedule: z
-    .enum(learningRateScheduleNames as [string, ...string[]])
+    .enum(learningRateScheduleNames as [LearningRateScheduleName, ...LearningRateScheduleName[]])
     .describe('how the rate changes'),
   warmupSteps: z.number().int().min(0).describe('steps over which the rate rises from 0'),
   batchSize: count.max(256).describe('photos in one forward pass'),
@@ -44,7 +46,7 @@ export const personalizationSettings = z.strictObject({
   adamBeta1: z.number().min(0).lt(1),
   adamBeta2: z.number().min(0).lt(1),
   adamEpsilon: z.number().positive(),
-  snrGamma: z.number().positive().describe('min-SNR weighting; 5 is usual'),
+  snrGamma: z.number().min(0).describe('min-SNR weighting; 5 is usual, 0 is none'),
   resolution: count.max(4096).describe('photos are cut to squares of so many pixels'),
   centerCrop: z.boolean().describe('cut the middle, not a random part'),
   flip: z.boolean().describe('mirror photos at random'),
@@ -76,7 +78,9 @@ export function checkSettings(settings: Readonly<Record<string, unknown>>): Pers
         meant === undefined ? `Settings are ${settingNames.join(', ')}` : `Did you mean "${meant}"?`;
       throw new InvalidOptionError(name, `There is no training setting "${name}". ${hint}`);
     }
-    const parsed = personalizationSettings.shape[name as PersonalizationSettingName].safeParse(value);
+    const schema = personalizationSettings.shape[name as PersonalizationSettingName];
+    const isList = schema instanceof z.ZodArray && typeof value === 'string';
+    const parsed = schema.safeParse(isList ? value.split(',') : value);
     if (!parsed.success) {
       const [issue] = parsed.error.issues;
       throw new InvalidOptionError(

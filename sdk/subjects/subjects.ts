@@ -16,7 +16,7 @@ const settingValue = z.union([
   z.number(),
   z.boolean(),
   z.null(),
-  z.array(z.union([z.string(), z.number()])),
+  z.array(z.union([z.string(), z.number()])).readonly(),
 ]);
 
 const subjectRecord = z.object({

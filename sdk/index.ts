@@ -1,0 +1,64 @@
+/** The public list. */
+
+// Errors
+export {
+  BrokenFileError,
+  DiskFullError,
+  DreamBoothError,
+  EngineCrashedError,
+  InvalidNameError,
+  InvalidOptionError,
+  JobStateError,
+  MissingFileError,
+  MissingWeightError,
+  NameTakenError,
+  NonFiniteWeightError,
+  RuntimeFailedError,
+  StoppedError,
+  TrainingDivergedError,
+  UnknownJobError,
+  UnknownSubjectError,
+  UnreadableImageError,
+  UnsupportedConfigError,
+  UnsupportedLoraError,
+  UnsupportedModelError,
+  WeightShapeError,
+  WrongBaseError,
+} from './errors';
+// Nouns
+export type { Diagnosis } from './jobs/doctor';
+export { diagnose } from './jobs/doctor';
+export type { Engine, EngineOptions } from './jobs/engine';
+// Host
+export { createEngine } from './jobs/engine';
+export type { GeneratedImage, GenerateRequest } from './jobs/generation';
+export type { JobRecord, JobState } from './jobs/jobs';
+export { cancelJob, listJobs, readJob } from './jobs/jobs';
+export { exportLearned, importLearned } from './jobs/learned-files';
+export type { PersonalizationRequest } from './jobs/personalization';
+export type { PersonalizationSettings, PriorKind } from './jobs/personalization-settings';
+export {
+  checkSettings,
+  personalizationSettings,
+  priorKinds,
+  settingNames,
+} from './jobs/personalization-settings';
+export type { Phase, ProgressEvent, StepEnd } from './jobs/progress';
+export type { RunOptions } from './jobs/run-options';
+export type { SubjectImage } from './jobs/subject-photos';
+export type { GenerateOptions, PersonalizeOptions } from './jobs/top-level';
+// Do
+export { generate, personalize, resumeJob } from './jobs/top-level';
+export type { Backend } from './runtime/backends';
+export type { Device } from './runtime/session';
+export type { SchedulerName } from './schedulers/index';
+export { schedulerNames } from './schedulers/index';
+export type { Home } from './subjects/home';
+export { defaultHomeFolder, openHome } from './subjects/home';
+export type { ExportFormat } from './subjects/subject-files';
+export { exportFormats } from './subjects/subject-files';
+export { likelyMeant } from './subjects/subject-name';
+export type { Subject, SubjectRecord } from './subjects/subjects';
+export { deleteSubject, listSubjects, readSubject, renameSubject } from './subjects/subjects';
+export type { PresetName } from './training/presets';
+export { presetNames } from './training/presets';

@@ -1,0 +1,88 @@
+import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
+import { availableParallelism, freemem, totalmem } from 'node:os';
+import { dirname } from 'node:path';
+import type { Backend } from '../runtime/backends';
+import type { Home } from '../subjects/home';
+import { basePath, embeddedBase } from './base-path';
+import { packageVersions, type Versions } from './package-folder';
+
+export interface Diagnosis {
+  /** Whether the embedded base model can be trained and drawn with here. */
+  readonly ok: boolean;
+  readonly versions: Versions;
+  readonly platform: string;
+  readonly backends: readonly Backend[];
+  readonly cores: number;
+  readonly memoryBytes: number;
+  readonly freeMemoryBytes: number;
+  readonly home: string;
+  readonly homeWritable: boolean;
+  readonly freeDiskBytes: number;
+  readonly base: string;
+  readonly baseFound: boolean;
+  /** What is wrong, each with its mend. */
+  readonly problems: readonly string[];
+}
+
+const oldestNode = [20, 19] as const;
+
+/** Looks at this machine: Node, onnxruntime and its execution providers, memory, the home folder, the base model. */
+export async function diagnose(home: Home, base: string = embeddedBase): Promise<Diagnosis> {
+  const problems: string[] = [];
+  const versions = packageVersions();
+  const [major = 0, minor = 0] = versions.node.split('.').map(Number);
+  if (major < oldestNode[0] || (major === oldestNode[0] && minor < oldestNode[1])) {
+    problems.push(`Node ${versions.node} is too old: install Node ${oldestNode.join('.')} or newer.`);
+  }
+  let backends: readonly Backend[] = [];
+  try {
+    const { listBackends } = await import('../runtime/backends');
+    backends = await listBackends();
+  } catch (error) {
+    problems.push(
+      `onnxruntime cannot be loaded (${(error as Error).message.split('\n')[0]}): run npm rebuild onnxruntime-node; Linux needs glibc 2.28 or newer.`,
+    );
+  }
+  const place = firstExisting(home.folder);
+  const homeWritable = isWritable(place);
+  if (!homeWritable)
+    problems.push(`${place} cannot be written to: give another home with --home or DREAMBOOTH_HOME.`);
+  let baseFound = true;
+  try {
+    basePath(base);
+  } catch (error) {
+    baseFound = false;
+    problems.push((error as Error).message);
+  }
+  const disk = statfsSync(place);
+  return {
+    ok: problems.length === 0,
+    versions,
+    platform: `${process.platform}/${process.arch}`,
+    backends,
+    cores: availableParallelism(),
+    memoryBytes: totalmem(),
+    freeMemoryBytes: freemem(),
+    home: home.folder,
+    homeWritable,
+    freeDiskBytes: disk.bavail * disk.bsize,
+    base,
+    baseFound,
+    problems,
+  };
+}
+
+function firstExisting(folder: string): string {
+  let found = folder;
+  while (!existsSync(found)) found = dirname(found);
+  return found;
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,29 @@
+import type { Home } from '../subjects/home';
+import { type ExportFormat, exportSubject, importSubject } from '../subjects/subject-files';
+import { readSubject, type Subject } from '../subjects/subjects';
+import { baseName, basePath, embeddedBase } from './base-path';
+
+export interface ImportOptions {
+  readonly name: string;
+  readonly className: string;
+  /** The words it was trained with for the subject. */
+  readonly identifier: string;
+  /** Default `toybox`. */
+  readonly base?: string | undefined;
+}
+
+/** Writes what a subject learned for other programs; see `exportSubject`. Returns the path written. */
+export function exportLearned(home: Home, name: string, format: ExportFormat, out: string): Promise<string> {
+  const { base, kind } = readSubject(home, name);
+  // A LoRA stands by itself: its base need not be there any more.
+  return exportSubject(home, name, format, out, kind === 'full' ? basePath(base.path) : '');
+}
+
+/** Makes a subject of another program's LoRA file; see `importSubject`. */
+export function importLearned(
+  home: Home,
+  file: string,
+  { base = embeddedBase, ...rest }: ImportOptions,
+): Subject {
+  return importSubject(home, file, { ...rest, base: baseName(base), basePath: basePath(base) });
+}

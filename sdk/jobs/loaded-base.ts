@@ -1,0 +1,75 @@
+/** Base models and pipelines as an engine keeps them: opened once, shared by every run. */
+import { createHash } from 'node:crypto';
+import { openDiffusersFolder } from '../checkpoint/diffusers-folder';
+import { checkpointFingerprint } from '../checkpoint/fingerprint';
+import { InvalidOptionError } from '../errors';
+import type { CreateSession } from '../graph/session';
+import { type BaseModel, readBaseModel } from '../models/base-model';
+import { createSession } from '../runtime/session';
+import { createPipeline, type Pipeline, type PipelineShape } from '../sampling/pipeline';
+import type { WorkContext } from './work-context';
+
+export interface OpenedBase {
+  readonly base: BaseModel;
+  readonly fingerprint: string;
+  readonly defaults: BaseDefaults;
+}
+
+/** What a base recommends for itself, in `_dreambooth` of its model_index.json; else what Stable Diffusion is used with. */
+export interface BaseDefaults {
+  readonly preset: string;
+  readonly steps: number;
+  readonly guidanceScale: number;
+}
+
+const usual: BaseDefaults = { preset: 'sd15-lora', steps: 25, guidanceScale: 7.5 };
+
+/** Reads configs and locates weights; throws what the folder, its files and its configs are refused with. */
+export function openBase(path: string): OpenedBase {
+  const folder = openDiffusersFolder(path);
+  const own = (folder.modelIndex['_dreambooth'] ?? {}) as Record<string, unknown>;
+  return {
+    base: readBaseModel(folder),
+    fingerprint: checkpointFingerprint(path),
+    defaults: {
+      preset: typeof own['preset'] === 'string' ? own['preset'] : usual.preset,
+      steps: typeof own['num_inference_steps'] === 'number' ? own['num_inference_steps'] : usual.steps,
+      guidanceScale: typeof own['guidance_scale'] === 'number' ? own['guidance_scale'] : usual.guidanceScale,
+    },
+  };
+}
+
+/** Sessions on the device and threads that the engine was told. */
+export function sessionsOf({ device, threads }: WorkContext): CreateSession {
+  return (outputs) => createSession(outputs, { device, ...(threads === null ? {} : { threads }) });
+}
+
+/** A pipeline, kept loaded. `weights` names what of the base was exchanged (a fully trained subject), if anything. */
+export function loadPipeline(
+  context: WorkContext,
+  { base, fingerprint }: OpenedBase,
+  weights: string,
+  shape: PipelineShape,
+): Promise<Pipeline> {
+  const what = JSON.stringify([fingerprint, weights, shape, context.device, context.threads]);
+  const key = `pipeline ${createHash('sha256').update(what).digest('hex')}`;
+  return context.loadedModels.get(key, () => createPipeline(base, shape, sessionsOf(context)));
+}
+
+/** Latents' height and width for a picture. Throws InvalidOptionError for a size that the base cannot make. */
+export function latentSize(base: BaseModel, width: number, height: number): [number, number] {
+  const { factor } = base.vae.config;
+  for (const [name, value] of [
+    ['width', width],
+    ['height', height],
+  ] as const) {
+    if (value % factor !== 0) {
+      const near = Math.max(factor, Math.round(value / factor) * factor);
+      throw new InvalidOptionError(
+        name,
+        `${name} is ${value}; this base makes multiples of ${factor} pixels: ${near} is the nearest.`,
+      );
+    }
+  }
+  return [height / factor, width / factor];
+}
