@@ -1,6 +1,15 @@
-import { DreamBoothError } from '../errors';
+/** A generation, in the engine: base and subjects loaded, one picture a seed. */
+import { join } from 'node:path';
+import { openSafetensors, readTensor } from '../checkpoint/safetensors';
+import { WrongBaseError } from '../errors';
+import { fromPlanes } from '../images/pixel-planes';
+import { encodePng } from '../images/png';
+import { fromFile, type LoraLayers } from '../lora/lora-file';
+import type { WeightedLora } from '../lora/lora-weights';
+import type { BaseModel, ComponentName } from '../models/base-model';
 import type { SchedulerName } from '../schedulers/index';
 import type { SettingValue, Subject } from '../subjects/subjects';
+import { latentSize, loadPipeline, openBase } from './loaded-base';
 import type { WorkContext } from './work-context';
 
 /** Pictures to make, as the engine gets them. */
@@ -46,5 +55,125 @@ export type RunGeneration = (
   context: WorkContext,
 ) => Promise<readonly GeneratedPicture[]>;
 
-export const runGeneration: RunGeneration = () =>
-  Promise.reject(new DreamBoothError('not-implemented', 'Sampling is not connected to the engine yet.'));
+export const runGeneration: RunGeneration = async (request, context) => {
+  const { signal, onProgress } = context;
+  onProgress({ phase: 'load', step: 0, steps: 1 });
+  const opened = openBase(request.basePath);
+  for (const { subject } of request.subjects) {
+    if (subject.base.fingerprint !== opened.fingerprint) {
+      throw new WrongBaseError(
+        subject.name,
+        `@${subject.name} was learned on another base model (${subject.base.path}) than ${request.basePath}: pass that one with --base, or learn the subject again.`,
+      );
+    }
+  }
+  const full = request.subjects.find(({ subject }) => subject.kind === 'full')?.subject;
+  const base = full ? withSubject(opened.base, full) : opened.base;
+  const loras = request.subjects.flatMap(({ subject, weight }): WeightedLora[] =>
+    subject.kind === 'lora' ? [{ layers: readLora(subject, base), weight }] : [],
+  );
+  const side = base.unet.config.sampleSize * base.vae.config.factor;
+  const [width, height] = [request.width ?? side, request.height ?? side];
+  const guidanceScale = request.guidanceScale ?? opened.defaults.guidanceScale;
+  const steps = request.steps ?? opened.defaults.steps;
+  const prompt = tokenize(base, request.text, context);
+  // One picture at a time: each is then the same alone as among others.
+  const pipeline = await loadPipeline(context, { ...opened, base }, full?.id ?? '', {
+    pictures: 1,
+    size: latentSize(base, width, height),
+    guided: guidanceScale > 1,
+    loraPaths: [...new Set(loras.flatMap(({ layers }) => [...layers.keys()]))].sort(),
+  });
+  onProgress({ phase: 'load', step: 1, steps: 1 });
+
+  const settings = {
+    steps,
+    guidanceScale,
+    width,
+    height,
+    scheduler: request.scheduler,
+    negativePrompt: request.negativePrompt,
+  };
+  const pictures: GeneratedPicture[] = [];
+  for (const [i, seed] of request.seeds.entries()) {
+    const [planes] = await pipeline.draw({
+      prompts: [prompt],
+      negativePrompt: tokenize(base, request.negativePrompt, context),
+      seeds: [seed],
+      scheduler: request.scheduler,
+      steps,
+      guidanceScale,
+      loras,
+      signal,
+      onStep: (done, of) => {
+        onProgress({
+          phase: 'sample',
+          step: i * of + done,
+          steps: of * request.seeds.length,
+          imagesPerStep: 1 / of,
+        });
+      },
+    });
+    const made = { prompt: request.prompt, seed, ...settings };
+    const texts = { parameters: parametersText(request, made), dreambooth: JSON.stringify(made) };
+    const png = await encodePng(fromPlanes(planes!, { width, height }), texts);
+    pictures.push({ png, width, height, seed, prompt: request.prompt, settings });
+  }
+  return pictures;
+};
+
+function tokenize(base: BaseModel, text: string, { onWarning }: WorkContext): Int32Array {
+  const { ids, cut } = base.tokenizer.tokenize(text);
+  if (cut !== '') {
+    onWarning(
+      `The prompt is longer than the ${base.tokenizer.maxLength} tokens this model reads; cut off was: "${cut}".`,
+    );
+  }
+  return ids;
+}
+
+/** The base with a fully trained subject's components in place of its own. */
+function withSubject(base: BaseModel, subject: Subject): BaseModel {
+  const part = <Name extends ComponentName>(name: Name, file: string): BaseModel[Name] => {
+    const { tensors } = openSafetensors(join(subject.folder, name, file));
+    return { ...base[name], tensors: new Map([...base[name].tensors, ...tensors]) };
+  };
+  return {
+    ...base,
+    unet: part('unet', 'diffusion_pytorch_model.safetensors'),
+    ...(subject.settings['trainTextEncoder'] === true
+      ? { text_encoder: part('text_encoder', 'model.safetensors') }
+      : {}),
+  };
+}
+
+function readLora(subject: Subject, base: BaseModel): LoraLayers {
+  const file = openSafetensors(join(subject.folder, 'lora.safetensors'));
+  const tensors = new Map([...file.tensors].map(([name, stored]) => [name, readTensor(stored)]));
+  return fromFile(tensors, modulePaths(base), file.metadata);
+}
+
+/** Every layer that a LoRA may name, as `unet.PATH` and `text_encoder.PATH`. */
+export function modulePaths(base: BaseModel): string[] {
+  return (['unet', 'text_encoder'] as const).flatMap((component) =>
+    [...base[component].tensors.keys()].flatMap((key) =>
+      key.endsWith('.weight') ? [`${component}.${key.slice(0, -'.weight'.length)}`] : [],
+    ),
+  );
+}
+
+/** The line that other tools read back from a picture. */
+function parametersText(
+  { prompt, negativePrompt }: GenerationRequest,
+  {
+    seed,
+    steps,
+    guidanceScale,
+    width,
+    height,
+    scheduler,
+  }: { seed: number; steps: number; guidanceScale: number; width: number; height: number; scheduler: string },
+): string {
+  const negative = negativePrompt === '' ? '' : `\nNegative prompt: ${negativePrompt}`;
+  return `${prompt}${negative}\nSteps: ${steps}, Sampler: ${scheduler}, CFG scale: ${guidanceScale}, Seed: ${seed}, Size: ${width}x${height}`;
+}

@@ -1,6 +1,27 @@
-import { DreamBoothError } from '../errors';
+/** A personalisation, in the engine: photos to latents, class images, training, the subject's files. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { readFloat32, writeSafetensors } from '../checkpoint/safetensors';
+import { float32ToHalf } from '../half';
+import { writePng } from '../images/png';
+import { readImage } from '../images/read-image';
+import { resizeShorterSide } from '../images/resize';
+import type { RgbImage } from '../images/rgb-image';
+import { type LoraMatrices, toDiffusers } from '../lora/lora-file';
+import type { BaseModel } from '../models/base-model';
+import { createRandom } from '../random';
+import { createEncoder } from '../sampling/autoencoder';
+import { createTextEncoder } from '../sampling/text-encoder';
+import { makeFolder } from '../subjects/home';
 import type { SettingValue } from '../subjects/subjects';
+import { type DataType, float32, type Tensor } from '../tensor';
+import { checkClassName, checkIdentifier, chooseIdentifier } from '../tokenizers/identifier';
+import { effectiveSettings, type TrainingSettings } from '../training/presets';
+import { type DreamBoothRun, type TrainedWeights, trainDreamBooth } from '../training/train-dreambooth';
+import { latentSize, loadPipeline, type OpenedBase, openBase, sessionsOf } from './loaded-base';
 import type { PersonalizationSettings } from './personalization-settings';
+import { readCheckpoint, writeCheckpoint } from './training-checkpoint';
+import { classImages, encodePictures, variantsOf } from './training-pictures';
 import type { WorkContext } from './work-context';
 
 /** A personalisation as the engine gets it, the same at every resume. */
@@ -51,5 +72,163 @@ export interface SubjectDraft {
  */
 export type RunPersonalization = (job: PersonalizationJob, context: WorkContext) => Promise<SubjectDraft>;
 
-export const runPersonalization: RunPersonalization = () =>
-  Promise.reject(new DreamBoothError('not-implemented', 'Training is not connected to the engine yet.'));
+export const runPersonalization: RunPersonalization = async (job, context) => {
+  const { onProgress, onWarning, signal } = context;
+  onProgress({ phase: 'load', step: 0, steps: 1 });
+  const opened = openBase(job.basePath);
+  const { base } = opened;
+  const { preset, resolution, instancePrompt, classPrompt, ...given } = job.settings;
+  const settings = effectiveSettings(preset ?? opened.defaults.preset, given as Partial<TrainingSettings>);
+  for (const warning of checkClassName(base.tokenizer, job.className)) onWarning(warning);
+  const random = createRandom(job.seed);
+  const identifier =
+    job.identifier ?? chooseIdentifier(base.tokenizer, job.className, random, job.usedIdentifiers);
+  if (job.identifier !== null)
+    for (const warning of checkIdentifier(base.tokenizer, identifier)) onWarning(warning);
+  const side = resolution ?? base.unet.config.sampleSize * base.vae.config.factor;
+  const size = latentSize(base, side, side);
+  const prompts = {
+    instance: instancePrompt ?? `a ${identifier} ${job.className}`,
+    class: classPrompt ?? `a ${job.className}`,
+  };
+  onProgress({ phase: 'load', step: 1, steps: 1 });
+
+  const photos: RgbImage[] = [];
+  for (const [i, photo] of job.photos.entries()) {
+    photos.push(await readImage(photo.file, { onWarning }));
+    onProgress({ phase: 'photos', step: i + 1, steps: job.photos.length });
+  }
+  const variants = photos.map((photo) => variantsOf(photo, side, settings, random));
+  const classPictures =
+    settings.prior === 'images' ? await priorPictures(opened, settings, prompts.class, side, context) : [];
+
+  const sessions = sessionsOf(context);
+  const encoder = await createEncoder(base, side, side, sessions);
+  const latents = await encodePictures(
+    [...variants, ...classPictures.map((picture) => [picture])],
+    encoder,
+    context,
+  );
+  await encoder.release();
+  const textEncoder = await createTextEncoder(base, [], sessions);
+  const promptOf = async (text: string) => {
+    const { ids, cut } = base.tokenizer.tokenize(text);
+    if (cut !== '') onWarning(`"${text}" is longer than this model reads; cut off was: "${cut}".`);
+    return { ids, embeddings: (await textEncoder.encode([ids]))[0]! };
+  };
+  const run: DreamBoothRun = {
+    base,
+    settings,
+    seed: job.seed,
+    size,
+    photos: latents.slice(0, photos.length),
+    classImages: latents.slice(photos.length).map(([one]) => one!),
+    instancePrompt: await promptOf(prompts.instance),
+    classPrompt: await promptOf(prompts.class),
+    readWeight: (component, key) => readFloat32(base[component].tensors.get(key)!),
+  };
+  await textEncoder.release();
+
+  const checkpointFile = join(context.folder, 'checkpoint.safetensors');
+  const from = readCheckpoint(checkpointFile);
+  const imagesPerStep =
+    (settings.prior === 'none' ? 1 : 2) * settings.batchSize * settings.gradientAccumulationSteps;
+  onProgress({ phase: 'train', step: from?.trainer.step ?? 0, steps: settings.steps });
+  const trained = await trainDreamBooth(
+    run,
+    {
+      signal,
+      onStep: (step, loss) =>
+        onProgress({ phase: 'train', step, steps: settings.steps, loss, imagesPerStep }),
+      onCheckpoint: (checkpoint) => writeCheckpoint(checkpointFile, checkpoint),
+    },
+    sessions,
+    from,
+  );
+
+  onProgress({ phase: 'save', step: 0, steps: 1 });
+  const folder = join(context.folder, 'subject');
+  rmSync(folder, { recursive: true, force: true });
+  writeTrainedWeights(folder, trained, base, settings);
+  const thumbnail = variants[0]![0]!;
+  await writePng(
+    join(folder, 'thumbnail.png'),
+    thumbnail.width > 256 ? resizeShorterSide(thumbnail, 256, 'lanczos') : thumbnail,
+  );
+  onProgress({ phase: 'save', step: 1, steps: 1 });
+  return {
+    folder,
+    kind: settings.kind,
+    identifier,
+    instancePrompt: prompts.instance,
+    baseFingerprint: opened.fingerprint,
+    settings: {
+      ...settings,
+      preset: preset ?? opened.defaults.preset,
+      resolution: side,
+      classPrompt: prompts.class,
+    },
+    steps: settings.steps,
+  };
+};
+
+/** Pictures at a time: as many as keep the processor busy where latents are small, one where they are large. */
+function priorPictures(
+  opened: OpenedBase,
+  settings: TrainingSettings,
+  prompt: string,
+  side: number,
+  context: WorkContext,
+): Promise<RgbImage[]> {
+  const size = latentSize(opened.base, side, side);
+  const pictures = Math.min(10, Math.max(1, Math.floor(1024 / (size[0] * size[1]))));
+  const wanted = {
+    prompt,
+    count: settings.classImages,
+    side,
+    steps: opened.defaults.steps,
+    guidanceScale: settings.classGuidanceScale,
+  };
+  const shape = { pictures, size, guided: settings.classGuidanceScale > 1, loraPaths: [] };
+  return classImages(wanted, opened, pictures, () => loadPipeline(context, opened, '', shape), context);
+}
+
+/** A LoRA as one file in diffusers' naming; a fully trained component as a folder of its own, in the base's precision. */
+function writeTrainedWeights(
+  folder: string,
+  { parameters, unet, textEncoder }: TrainedWeights,
+  base: BaseModel,
+  settings: TrainingSettings,
+): void {
+  const parts = [
+    ['unet', unet, 'diffusion_pytorch_model.safetensors'],
+    ['text_encoder', textEncoder, 'model.safetensors'],
+  ] as const;
+  const layers = new Map<string, LoraMatrices>();
+  for (const [component, trained, file] of parts) {
+    if (!trained) continue;
+    if (trained.kind === 'lora') {
+      for (const { path, down, up } of trained.targets) {
+        const name = `${component}.${path}`;
+        layers.set(name, {
+          down: float32(down, parameters.get(`${name}.down`)!),
+          up: float32(up, parameters.get(`${name}.up`)!),
+          alpha: settings.alpha,
+        });
+      }
+      continue;
+    }
+    const tensors = [...base[component].tensors].flatMap(([key, { dtype, shape }]) => {
+      const values = parameters.get(`${component}.${key}`);
+      return values ? [[key, toDtype(float32(shape, values), dtype)] as const] : [];
+    });
+    makeFolder(join(folder, component));
+    writeSafetensors(join(folder, component, file), tensors, { format: 'pt' });
+  }
+  makeFolder(folder);
+  if (layers.size > 0)
+    writeSafetensors(join(folder, 'lora.safetensors'), toDiffusers(layers), { format: 'pt' });
+}
+
+const toDtype = (tensor: Tensor<'float32'>, dtype: DataType): Tensor =>
+  dtype === 'float16' ? { dtype, shape: tensor.shape, data: float32ToHalf(tensor.data) } : tensor;

@@ -11,6 +11,8 @@ export interface TrainingSettings {
   /** λ of the paper's eq. 2. */
   readonly priorLossWeight: number;
   readonly classImages: number;
+  /** Guidance of the class images; low keeps them as various as the class. */
+  readonly classGuidanceScale: number;
   readonly rank: number;
   readonly alpha: number;
   /** Ends of the names of the layers that get a LoRA; `*` for all. */
@@ -41,6 +43,7 @@ const sd15Lora: TrainingSettings = {
   prior: 'images',
   priorLossWeight: 1,
   classImages: 100,
+  classGuidanceScale: 7.5,
   rank: 4,
   alpha: 4,
   targetModules: [...unetAttention, ...textEncoderAttention],
@@ -79,6 +82,7 @@ export const presets = {
       trainTextEncoder: true,
       steps: 200,
       classImages: 200,
+      classGuidanceScale: 1.5,
       learningRate: 2e-4,
       textEncoderLearningRate: 2e-4,
       batchSize: 4,
