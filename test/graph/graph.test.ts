@@ -333,8 +333,10 @@ describe('names', () => {
       Value,
       Value,
     ];
+    const late = graph.input('MatMul_2', 'float32', [2, 2]);
     const [y] = op.Attention(q, k, k, { scale: 1 });
-    expect(lower([y!]).graph.inputs.map(({ name }) => name)).toEqual(['Softmax_1', 'FusedMatMul_0']);
+    const { inputs } = lower([op.Add(y!, late)]).graph;
+    expect(inputs.map(({ name }) => name)).toEqual(['Softmax_1', 'FusedMatMul_0', 'MatMul_2']);
   });
 
   test('a stored weight is one value, and two weights cannot share a name', () => {
@@ -392,6 +394,14 @@ describe('what is needed', () => {
     expect(graph.nodes.map(({ opType }) => opType)).toEqual(['Exp']);
     expect(graph.inputs.map(({ name }) => name)).toEqual(['a']);
     expect(outputs[0]!.graph).toBe(graph);
+  });
+
+  test('each output of a lowered graph is made by a node of its own', () => {
+    const [a] = inputs([2]) as [Value];
+    const y = op.Exp(a);
+    const { outputs } = lower([y, y, a]);
+    expect(outputs.map(({ source }) => source.kind)).toEqual(['node', 'node', 'node']);
+    expect(new Set(outputs).size).toBe(3);
   });
 
   test('nodes keep the order in which they were appended', () => {

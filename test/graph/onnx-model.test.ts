@@ -235,6 +235,22 @@ describe('Loop', () => {
     expect(numbers(results['index'])).toEqual([0, 1, 2]);
     expect(numbers(results['inner'])).toEqual([8, 32, 132]);
     expect(numbers(results['last'])).toEqual([134]);
+    // onnxruntime would let the body's constants hide those around it; ONNX does not.
+    const text = Buffer.from(writeOnnxModel({ last: state[0]! }, (file) => file).bytes).toString('latin1');
+    expect(text.match(/[A-Za-z0-9_/]*int64\(\d\)/g)).toEqual(expect.arrayContaining(['Loop_1/int64(2)']));
+    expect(text).not.toMatch(/[^/]int64\(2\)/);
+  });
+
+  test('may hand one value on as two states', async () => {
+    const graph = new Graph();
+    const [a, b] = ['a', 'b'].map((name) => graph.input(name, 'float32', [])) as [Value, Value];
+    const { state, gathered } = loop(2, [a, b], [], (_, [x, y]) => {
+      const sum = op.Add(x!, y!);
+      return { state: [sum, sum], gathered: [sum] };
+    });
+    const outputs = { a: state[0]!, b: state[1]!, sums: gathered[0]! };
+    const results = await run(outputs, { a: float32([], [1]), b: float32([], [2]) });
+    expect(['a', 'b', 'sums'].map((name) => numbers(results[name]))).toEqual([[6], [6], [3, 6]]);
   });
 
   test('hands a state on that its body does not change, and gathers a state', async () => {

@@ -104,6 +104,25 @@ const convolutions = [
     normal(2, 2, 3, 3),
   ]),
   ...over({ ...same, group: 2 }, ['two groups', normal(2, 4, 3, 4), normal(6, 2, 3, 3), normal(6)]),
+  // From eight small pictures on, windows are unfolded into rows.
+  ...over(
+    same,
+    ['a batch of small pictures', normal(8, 2, 3, 2), normal(3, 2, 3, 3), normal(3)],
+    ['a batch without bias', normal(9, 1, 2, 2), normal(2, 1, 3, 3)],
+  ),
+  ...over(plainConvolution, ['a batch, 1×1', normal(8, 3, 2, 2), normal(2, 3, 1, 1), normal(2)]),
+  ...over({ ...plainConvolution, strides: [2, 1], pads: [0, 1, 1, 2], dilations: [1, 2] }, [
+    'a batch with strides, pads and dilation',
+    normal(8, 2, 4, 3),
+    normal(2, 2, 3, 2),
+    normal(2),
+  ]),
+  ...over({ ...same, group: 2 }, [
+    'a batch in two groups',
+    normal(8, 2, 2, 2),
+    normal(2, 1, 3, 3),
+    normal(2),
+  ]),
   ...over({ ...same, group: 2 }, [
     'two groups on small pictures',
     normal(2, 4, 2, 2),
