@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeSafetensors } from '../sdk/checkpoint/safetensors';
 import { float32, type Tensor } from '../sdk/tensor';
 import { openCheckpoint } from './parity/checkpoint';
-import { main } from './parity/index';
+import { main } from './parity/command';
 import { checkLoraFiles } from './parity/lora-files';
 import { checkModules } from './parity/modules';
 import { openReference } from './parity/reference';
