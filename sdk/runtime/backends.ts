@@ -36,7 +36,7 @@ function whatIsMissing(name: string): string | null {
   if (!present) {
     // Its own script rather than `npm rebuild`, which npm 11 and later may be told not to run scripts for.
     const script = join(packageOf(), 'script', 'install.js');
-    return `its library is not installed. Add it (CUDA 12 and cuDNN 9 must be on the system) with: ONNXRUNTIME_NODE_INSTALL=cuda12 node ${shortest(script)}`;
+    return `its library is not installed. Add it (CUDA 12 and cuDNN 9 must be on the system) with: ONNXRUNTIME_NODE_INSTALL=true node ${shortest(script)}`;
   }
   return existsSync('/dev/nvidiactl') || existsSync('/dev/dxg')
     ? null

@@ -1,0 +1,83 @@
+import { statSync } from 'node:fs';
+import { extname, join, resolve } from 'node:path';
+import { WrongUse } from './failures';
+import { given } from './personalize';
+import { type Session, type WorkOptions, withEngine } from './session';
+
+interface GenerateOptions extends WorkOptions {
+  readonly count?: number;
+  readonly seed?: number;
+  readonly steps?: number;
+  readonly guidance?: number;
+  readonly negative?: string;
+  readonly width?: number;
+  readonly height?: number;
+  readonly scheduler?: string;
+  readonly out?: string;
+}
+
+export async function generateCommand(
+  session: Session,
+  prompt: string,
+  options: GenerateOptions,
+): Promise<void> {
+  const { count, seed, base, steps, guidance, negative, width, height, scheduler } = options;
+  const fileOf = outputNames(prompt, options.out, count ?? 1);
+  const { output } = session;
+  output.started(null);
+  const images = await withEngine(session, options, (engine, run) =>
+    engine.generate(
+      {
+        prompt,
+        ...given({ count, seed, base, steps, width, height, scheduler }),
+        ...given({ guidanceScale: guidance, negativePrompt: negative }),
+      },
+      run,
+    ),
+  );
+  const files: string[] = [];
+  for (const image of images) {
+    const file = fileOf(image.seed);
+    await image.save(file);
+    files.push(file);
+  }
+  const pictures = images.map(({ seed: own, width: w, height: h, settings }, i) => ({
+    file: files[i],
+    seed: own,
+    width: w,
+    height: h,
+    settings,
+  }));
+  output.done({ files, images: pictures }, files);
+}
+
+/**
+ * Where the picture of a seed goes: the file that was named (with the seed before its ending where there are
+ * several), or a file in the folder that was named, called after prompt and seed. Throws WrongUse.
+ */
+function outputNames(prompt: string, out: string | undefined, count: number): (seed: number) => string {
+  const target = resolve(out ?? '.');
+  const isFolder =
+    out === undefined ||
+    /[\\/]$/.test(out) ||
+    statSync(target, { throwIfNoEntry: false })?.isDirectory() === true;
+  const extension = extname(target);
+  if (isFolder || extension === '') return (seed) => join(target, `${slug(prompt)}-${seed}.png`);
+  if (extension.toLowerCase() !== '.png') {
+    throw new WrongUse(
+      `--out ${out}: pictures are written as PNG; name a file that ends in .png, or a folder`,
+    );
+  }
+  if (count <= 1) return () => target;
+  return (seed) => `${target.slice(0, -extension.length)}-${seed}${extension}`;
+}
+
+function slug(prompt: string): string {
+  const words = prompt
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-+|-+$/g, '')
+    .slice(0, 48)
+    .replace(/-+$/, '');
+  return words === '' ? 'picture' : words;
+}

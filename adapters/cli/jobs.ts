@@ -1,0 +1,46 @@
+import type { JobRecord } from 'dreambooth';
+import { type CommonOptions, homeArgument, type Session } from './session';
+
+export async function listCommand({ loadSdk, output }: Session, options: CommonOptions): Promise<void> {
+  const sdk = await loadSdk();
+  const jobs = sdk.listJobs(sdk.openHome(options.home));
+  for (const job of jobs) output.row(row(job), line(job));
+  if (jobs.length === 0) output.say('There are no jobs yet: dreambooth personalize makes them.');
+}
+
+export async function showCommand(
+  { loadSdk, output }: Session,
+  id: string,
+  options: CommonOptions,
+): Promise<void> {
+  const sdk = await loadSdk();
+  const job = sdk.readJob(sdk.openHome(options.home), id);
+  const canResume = job.state === 'stopped' || job.state === 'failed';
+  const lines = [
+    line(job),
+    `  class ${job.className}, base ${job.base}, seed ${job.seed}, ${job.photos.length} photos`,
+    `  made ${job.createdAt}, last seen ${job.updatedAt}`,
+    ...(job.error === null ? [] : [`  ${job.error.code}: ${job.error.message}`]),
+    ...(canResume ? [`  Go on with: dreambooth resume ${job.id}${homeArgument(options)}`] : []),
+  ];
+  output.row(row(job), lines.join('\n'));
+}
+
+export async function cancelCommand(
+  { loadSdk, output }: Session,
+  id: string,
+  options: CommonOptions,
+): Promise<void> {
+  const sdk = await loadSdk();
+  const job = await sdk.cancelJob(sdk.openHome(options.home), id);
+  output.row(row(job), line(job));
+}
+
+function row({ usedIdentifiers: _, ...job }: JobRecord): object {
+  return job;
+}
+
+function line({ id, state, name, progress }: JobRecord): string {
+  const at = progress === null ? '' : `  ${progress.phase} ${progress.step}/${progress.steps}`;
+  return `${id.padEnd(20)} ${state.padEnd(10)} @${name}${at}`;
+}

@@ -1,0 +1,104 @@
+/** What a command says: to people, or one JSON object a line to programs. Progress and warnings go to stderr. */
+import type { ProgressEvent, StepEnd } from 'dreambooth';
+import { createProgressView, type ProgressView } from './progress-view';
+
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+  readonly job?: string;
+}
+
+export interface Output {
+  readonly json: boolean;
+  /** A run begins; `job` is null for what is no job. */
+  started(job: string | null): void;
+  progress(event: ProgressEvent): void;
+  /** The bar is gone after this; the next step brings it back. */
+  endProgress(): void;
+  /** Success: `lines` for people, `fields` for programs. */
+  done(
+    fields: { readonly files: readonly string[] } & Readonly<Record<string, unknown>>,
+    lines: readonly string[],
+  ): void;
+  /** One entry of a listing. */
+  row(row: object, line: string): void;
+  warning(message: string): void;
+  /** A remark to people. */
+  say(line: string): void;
+  /** What to type to go on after being stopped, in place of the error's own words. */
+  hint(command: string): void;
+  failure(failure: Failure): void;
+  end(): void;
+}
+
+type Stream = NodeJS.WritableStream & { readonly isTTY?: boolean };
+
+export function createOutput(stdout: Stream, stderr: Stream, json: boolean): Output {
+  const view: ProgressView = createProgressView(stderr, stderr.isTTY === true && !json);
+  // Programs are promised `started` first, and photos are looked at before there is a job.
+  let begun = false;
+  let early: object[] = [];
+  let hinted: string | undefined;
+  const emit = (event: object) => stdout.write(`${JSON.stringify(event)}\n`);
+  const say = (line: string) => {
+    if (json) return;
+    view.interrupt();
+    stderr.write(`${line}\n`);
+  };
+  const warning = (message: string) => {
+    const event = { event: 'warning', message };
+    if (!json) say(`Warning: ${message}`);
+    else if (begun) emit(event);
+    else early.push(event);
+  };
+  const flush = () => {
+    early.forEach(emit);
+    early = [];
+  };
+  const started = (job: string | null) => {
+    if (!json) return;
+    emit({ event: 'started', job });
+    begun = true;
+    flush();
+  };
+  const step = (end: StepEnd) => {
+    if (!json) return view.show(end);
+    const { kind: _, ...fields } = end;
+    emit({ event: 'progress', ...fields });
+  };
+  return {
+    json,
+    started,
+    warning,
+    say,
+    progress(event) {
+      if (event.kind === 'job-start') {
+        started(event.job);
+        say(`Learning @${event.name} (job ${event.job})`);
+      } else if (event.kind === 'warning-found') warning(event.message);
+      else step(event);
+    },
+    endProgress: view.end,
+    done(fields, lines) {
+      view.end();
+      if (json) emit({ event: 'done', ...fields });
+      else for (const line of lines) stdout.write(`${line}\n`);
+    },
+    row(row, line) {
+      if (json) emit(row);
+      else stdout.write(`${line}\n`);
+    },
+    hint(command) {
+      hinted = command;
+    },
+    failure({ code, message, job }) {
+      view.end();
+      flush();
+      if (json) emit({ event: 'error', code, message, ...(job === undefined ? {} : { job }) });
+      else if (code === 'stopped')
+        stderr.write(hinted === undefined ? `${message}\n` : `Stopped. Go on with: ${hinted}\n`);
+      else stderr.write(`Error (${code}): ${message}\n`);
+    },
+    end: view.end,
+  };
+}

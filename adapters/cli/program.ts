@@ -1,0 +1,203 @@
+/** Commands, their arguments and their help. What they do is in the files beside, loaded when they run. */
+import { createRequire } from 'node:module';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Session } from './session';
+
+const photosExample = 'dreambooth personalize rex/*.jpg --class dog --name rex';
+const drawExample = 'dreambooth generate "a photo of @rex in the snow"';
+
+/** `onExitCode` gets the code of a command that ends otherwise than with 0 and without throwing. */
+export function createProgram(session: Session, onExitCode: (code: number) => void): Command {
+  const program = new Command('dreambooth')
+    .description('Learn a subject from a few photos, then draw it anywhere.')
+    .helpCommand('help [command]', 'help on a command')
+    .exitOverride()
+    // Failures are told by `main`, in words or as JSON.
+    .configureOutput({
+      writeOut: (text) => session.stdout.write(text),
+      writeErr: () => {},
+      outputError: () => {},
+    })
+    .showSuggestionAfterError()
+    .addHelpText('after', `\nExample:\n  $ ${photosExample}\n  $ ${drawExample}`);
+  common(program).version(packageVersion(), '-V, --version', 'the version');
+
+  const command = (name: string, description: string, example: string, parent = program) =>
+    common(parent.command(name).description(description).addHelpText('after', `\nExample:\n  $ ${example}`));
+
+  work(command('personalize', 'learn a subject from 1 to 20 photos (3 to 6 are best)', photosExample))
+    .argument('<photos...>', 'photos, or folders of photos')
+    .option('--class <noun>', 'the noun for what the subject is, as "dog"')
+    .option('--name <name>', 'how prompts will call it, as @rex (default: the class and a number)')
+    .option('--identifier <word>', 'the rare word that stands for it (default: one from the vocabulary)')
+    .option('--preset <name>', 'a named set of training settings (default: by the base model)')
+    .option('--steps <n>', 'training steps', whole)
+    .option('--seed <n>', 'what makes the training repeatable', whole)
+    .addOption(
+      new Option('--prior <kind>', 'what keeps the class as it is').choices([
+        'images',
+        'adapter-off',
+        'none',
+      ]),
+    )
+    .option('--checkpoint-every <n>', 'steps between checkpoints', whole)
+    .option('--set <key=value>', 'any training setting; may be repeated', collect)
+    .action(async (photos, _, self) =>
+      (await import('./personalize')).personalizeCommand(session, photos, self.optsWithGlobals()),
+    );
+
+  work(command('resume', 'go on with a job that was stopped or broken off', 'dreambooth resume rex-1f3a'))
+    .argument('<job>', 'its id, see: dreambooth jobs')
+    .option('--name <name>', 'another name, where the first was taken meanwhile')
+    .action(async (job, _, self) =>
+      (await import('./personalize')).resumeCommand(session, job, self.optsWithGlobals()),
+    );
+
+  work(command('generate', 'draw a prompt in which @name stands for a subject', drawExample))
+    .argument('<prompt>', 'as "a photo of @rex in the snow"')
+    .option('-n, --count <n>', 'how many pictures', whole)
+    .option('--seed <n>', 'of the first picture; the next has the next (default: random)', whole)
+    .option('--steps <n>', 'sampling steps', whole)
+    .option('--guidance <g>', 'how closely to follow the prompt', number)
+    .option('--negative <text>', 'what the picture should not show')
+    .option('--width <w>', 'in pixels', whole)
+    .option('--height <h>', 'in pixels', whole)
+    .option('--scheduler <name>', 'the sampler (default: dpmpp-2m-karras)')
+    .option('--out <path>', 'a .png file, or a folder (default: this one)')
+    .action(async (prompt, _, self) =>
+      (await import('./generate')).generateCommand(session, prompt, self.optsWithGlobals()),
+    );
+
+  const jobs = command('jobs', 'list, show and cancel jobs', 'dreambooth jobs');
+  command('list', 'all jobs, oldest first (the default)', 'dreambooth jobs list --json', jobs).action(
+    async (_, self) => (await import('./jobs')).listCommand(session, self.optsWithGlobals()),
+  );
+  command('show', 'one job', 'dreambooth jobs show rex-1f3a', jobs)
+    .argument('<job>')
+    .action(async (job, _, self) =>
+      (await import('./jobs')).showCommand(session, job, self.optsWithGlobals()),
+    );
+  command('cancel', 'end a job and remove its checkpoint', 'dreambooth jobs cancel rex-1f3a', jobs)
+    .argument('<job>')
+    .action(async (job, _, self) =>
+      (await import('./jobs')).cancelCommand(session, job, self.optsWithGlobals()),
+    );
+  listByDefault(jobs, async (self) => (await import('./jobs')).listCommand(session, self.optsWithGlobals()));
+
+  const subjects = command(
+    'subjects',
+    'list, show, export, import, rename and delete subjects',
+    'dreambooth subjects',
+  );
+  command('list', 'all subjects, oldest first (the default)', 'dreambooth subjects list', subjects).action(
+    async (_, self) => (await import('./subjects')).listCommand(session, self.optsWithGlobals()),
+  );
+  command('show', 'one subject', 'dreambooth subjects show rex', subjects)
+    .argument('<name>')
+    .action(async (name, _, self) =>
+      (await import('./subjects')).showCommand(session, name, self.optsWithGlobals()),
+    );
+  command(
+    'export',
+    'write it for other programs',
+    'dreambooth subjects export rex --format kohya --out rex.safetensors',
+    subjects,
+  )
+    .argument('<name>')
+    .addOption(
+      new Option(
+        '--format <format>',
+        'names of the tensors: kohya for ComfyUI and others, or diffusers',
+      ).choices(['kohya', 'diffusers']),
+    )
+    .option('--out <path>', 'a .safetensors file, or a folder')
+    .action(async (name, _, self) =>
+      (await import('./subjects')).exportCommand(session, name, self.optsWithGlobals()),
+    );
+  command(
+    'import',
+    'make a subject of a LoRA file',
+    'dreambooth subjects import rex.safetensors --name rex --class dog --identifier sks --base ./sd15',
+    subjects,
+  )
+    .argument('<file>')
+    .option('--name <name>', 'how prompts will call it')
+    .option('--class <noun>', 'what it is')
+    .option('--identifier <word>', 'the word it was trained with')
+    .option('--base <path>', 'the base model it was trained on (default: toybox)')
+    .action(async (file, _, self) =>
+      (await import('./subjects')).importCommand(session, file, self.optsWithGlobals()),
+    );
+  command('rename', 'give it another name', 'dreambooth subjects rename rex max', subjects)
+    .argument('<name>')
+    .argument('<new-name>')
+    .action(async (name, newName, _, self) =>
+      (await import('./subjects')).renameCommand(session, name, newName, self.optsWithGlobals()),
+    );
+  command('delete', 'remove it for good', 'dreambooth subjects delete rex', subjects)
+    .argument('<name>')
+    .action(async (name, _, self) =>
+      (await import('./subjects')).deleteCommand(session, name, self.optsWithGlobals()),
+    );
+  listByDefault(subjects, async (self) =>
+    (await import('./subjects')).listCommand(session, self.optsWithGlobals()),
+  );
+
+  command('doctor', 'what works on this machine, and how to get the rest', 'dreambooth doctor')
+    .option('--base <path>', 'look for this base model (default: toybox)')
+    .action(async (_, self) =>
+      onExitCode(await (await import('./doctor')).doctorCommand(session, self.optsWithGlobals())),
+    );
+  return program;
+}
+
+/** Options of every command. */
+function common(command: Command): Command {
+  return command
+    .option('--json', 'one JSON object a line on stdout')
+    .option('--home <dir>', 'where subjects and jobs are (default: $DREAMBOOTH_HOME)');
+}
+
+/** Options of what trains or draws. */
+function work(command: Command): Command {
+  return command
+    .option('--base <path>', 'a diffusers folder, a .safetensors file, or "toybox" (default: toybox)')
+    .addOption(
+      new Option('--device <name>', 'where to compute (default: cpu)').choices(['cpu', 'cuda', 'webgpu']),
+    )
+    .option('--threads <n>', 'threads to use (default: one a core)', whole);
+}
+
+/** Without a subcommand a group lists; with a word that is none, it says which there are. */
+function listByDefault(group: Command, list: (self: Command) => Promise<void>): void {
+  group.argument('[command]').action(async (word: string | undefined, _, self: Command) => {
+    if (word !== undefined)
+      self.error(`error: unknown command '${word}'${suggestion(word, group)}`, {
+        code: 'commander.unknownCommand',
+      });
+    await list(self);
+  });
+}
+
+function suggestion(word: string, group: Command): string {
+  const names = group.commands.map((command) => command.name());
+  const meant = names.find((name) => name.startsWith(word.slice(0, 2)));
+  return meant === undefined ? `; there are ${names.join(', ')}` : `; did you mean ${meant}?`;
+}
+
+function whole(text: string): number {
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text))) {
+    throw new InvalidArgumentError('Give a whole number from 0 on.');
+  }
+  return Number(text);
+}
+
+function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('Give a number, as 7.5.');
+  return value;
+}
+
+const collect = (text: string, before: readonly string[] = []) => [...before, text];
+
+const packageVersion = (): string => createRequire(import.meta.url)('dreambooth/package.json').version;

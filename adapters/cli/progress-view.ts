@@ -1,0 +1,119 @@
+/** Steps on a terminal as a live bar, elsewhere as a line now and then. */
+
+import type { SingleBar } from 'cli-progress';
+import type { Phase, StepEnd } from 'dreambooth';
+
+export interface ProgressView {
+  show(step: StepEnd): void;
+  /** Makes room for another line; the next step draws the bar anew. */
+  interrupt(): void;
+  end(): void;
+}
+
+const names: { readonly [Name in Phase]: string } = {
+  load: 'Loading the model',
+  photos: 'Reading photos',
+  'class-images': 'Drawing class images',
+  encode: 'Encoding',
+  train: 'Training',
+  sample: 'Drawing',
+  save: 'Saving',
+};
+
+/** Between two plain lines, in ms. */
+const pause = 3_000;
+
+export function createProgressView(stream: NodeJS.WritableStream, isTerminal: boolean): ProgressView {
+  return isTerminal ? createBar(stream) : createLines(stream);
+}
+
+function createLines(stream: NodeJS.WritableStream): ProgressView {
+  let last = Number.NEGATIVE_INFINITY;
+  return {
+    show(step) {
+      const now = Date.now();
+      if (now - last < pause) return;
+      last = now;
+      const figures = describe(step);
+      stream.write(
+        `${names[step.phase]} ${step.step}/${step.steps}${figures === '' ? '' : `  ${figures}`}\n`,
+      );
+    },
+    interrupt() {},
+    end() {},
+  };
+}
+
+function createBar(stream: NodeJS.WritableStream): ProgressView {
+  let bar: SingleBar | undefined;
+  let shown: StepEnd['phase'] | undefined;
+  // Loaded while the model is: a help page does not wait for it.
+  const library = import('cli-progress');
+  let latest: StepEnd | undefined;
+  let ended = false;
+  const draw = async () => {
+    const { default: progress } = await library;
+    if (ended || latest === undefined) return;
+    const { phase, step, steps } = latest;
+    if (bar === undefined || shown !== phase) {
+      bar?.stop();
+      bar = new progress.SingleBar(
+        {
+          stream: stream as NodeJS.WriteStream,
+          format: '{name} {bar} {value}/{total}  {figures}',
+          barCompleteChar: '█',
+          barIncompleteChar: '░',
+          barsize: 24,
+          fps: 8,
+          hideCursor: true,
+          clearOnComplete: false,
+          gracefulExit: false,
+          // Its own handling of the cursor and line wrap needs a terminal, which is known to be there.
+          noTTYOutput: false,
+        },
+        progress.Presets.shades_classic,
+      );
+      bar.start(steps, step, { name: names[phase], figures: describe(latest) });
+      shown = phase;
+    }
+    bar.setTotal(steps);
+    bar.update(step, { name: names[phase], figures: describe(latest) });
+  };
+  const remove = () => {
+    bar?.stop();
+    bar = undefined;
+    shown = undefined;
+  };
+  return {
+    show(step) {
+      latest = step;
+      ended = false;
+      void draw();
+    },
+    interrupt: remove,
+    end() {
+      ended = true;
+      remove();
+    },
+  };
+}
+
+/** `loss 0.0812  6.1 images/s  1:32 left`, as far as known. */
+function describe({ loss, imagesPerSecond, secondsLeft }: StepEnd): string {
+  return [
+    loss === undefined ? '' : `loss ${loss.toFixed(4)}`,
+    imagesPerSecond === undefined ? '' : `${imagesPerSecond.toPrecision(2)} images/s`,
+    secondsLeft === null || secondsLeft === 0 ? '' : `${duration(secondsLeft)} left`,
+  ]
+    .filter((part) => part !== '')
+    .join('  ');
+}
+
+/** `0:07`, `1:32`, `2:03:00`. */
+export function duration(seconds: number): string {
+  const whole = Math.round(seconds);
+  const two = (value: number) => String(value).padStart(2, '0');
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor(whole / 60) % 60;
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
+}

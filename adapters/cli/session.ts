@@ -1,0 +1,84 @@
+/** What every command has: the SDK, the output, and one way to run something long that can be interrupted. */
+import type { Engine, EngineOptions, ProgressEvent, RunOptions } from 'dreambooth';
+import type { Surroundings } from './main';
+import type { Output } from './output';
+
+export type Sdk = typeof import('dreambooth');
+
+export interface Session extends Surroundings {
+  readonly output: Output;
+}
+
+/** Options of every command. */
+export interface CommonOptions {
+  readonly home?: string;
+  readonly json?: boolean;
+}
+
+/** Options of the commands that train or draw. */
+export interface WorkOptions extends CommonOptions {
+  readonly base?: string;
+  readonly device?: 'cpu' | 'cuda' | 'webgpu';
+  readonly threads?: number;
+}
+
+/**
+ * Runs `work` on an engine, showing its progress. The first interrupt stops it at its next step, the second ends the
+ * engine's process and the program.
+ */
+export async function withEngine<Result>(
+  session: Session,
+  options: WorkOptions,
+  work: (engine: Engine, run: RunOptions, sdk: Sdk) => Promise<Result>,
+): Promise<Result> {
+  const { output } = session;
+  const sdk = await session.loadSdk();
+  const engine = sdk.createEngine(engineOptions(options));
+  const controller = new AbortController();
+  let job: string | undefined;
+  const stopListening = session.onInterrupt(() => {
+    if (controller.signal.aborted) {
+      engine.kill();
+      if (job !== undefined) output.say(`Ended. Go on with: ${resumeCommand(job, options)}`);
+      output.end();
+      session.exit(130);
+      return;
+    }
+    output.say('Stopping after this step (once more to end at once) …');
+    controller.abort();
+  });
+  const onProgress = (event: ProgressEvent) => {
+    if (event.kind === 'job-start') job = event.job;
+    output.progress(event);
+  };
+  try {
+    return await work(engine, { onProgress, signal: controller.signal }, sdk);
+  } catch (error) {
+    // The hint of the command line knows the home that was given.
+    if (error instanceof sdk.StoppedError && error.job !== null)
+      output.hint(resumeCommand(error.job, options));
+    throw error;
+  } finally {
+    stopListening();
+    output.endProgress();
+    await engine.close();
+  }
+}
+
+export const homeArgument = ({ home }: CommonOptions) =>
+  home === undefined ? '' : ` --home ${quoted(home)}`;
+
+const resumeCommand = (job: string, options: CommonOptions) =>
+  `dreambooth resume ${job}${homeArgument(options)}`;
+
+export const quoted = (text: string) =>
+  /^[\w./:@=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+
+function engineOptions({ home, base, device, threads }: WorkOptions): EngineOptions {
+  return {
+    ...(home === undefined ? {} : { home }),
+    ...(base === undefined ? {} : { base }),
+    ...(device === undefined ? {} : { device }),
+    ...(threads === undefined ? {} : { threads }),
+  };
+}

@@ -1,0 +1,103 @@
+import type { ExportFormat, Subject } from 'dreambooth';
+import { required } from './failures';
+import { type CommonOptions, homeArgument, type Session } from './session';
+
+export async function listCommand({ loadSdk, output }: Session, options: CommonOptions): Promise<void> {
+  const sdk = await loadSdk();
+  const subjects = sdk.listSubjects(sdk.openHome(options.home), (error) => output.warning(error.message));
+  for (const subject of subjects) output.row(subject, line(subject));
+  if (subjects.length === 0) {
+    output.say('There are no subjects yet: dreambooth personalize PHOTOS... --class NOUN learns one.');
+  }
+}
+
+export async function showCommand(
+  { loadSdk, output }: Session,
+  name: string,
+  options: CommonOptions,
+): Promise<void> {
+  const sdk = await loadSdk();
+  const subject = sdk.readSubject(sdk.openHome(options.home), typedName(name));
+  const settings = Object.entries(subject.settings).map(([key, value]) => `    ${key}: ${value}`);
+  const lines = [
+    line(subject),
+    `  in prompts "${subject.identifier} ${subject.className}", learned with "${subject.instancePrompt}"`,
+    `  ${subject.kind}, ${subject.steps} steps, seed ${subject.seed}, ${subject.photos.length} photos, ${subject.createdAt}`,
+    `  base ${subject.base.path}`,
+    `  ${subject.folder}`,
+    '  settings:',
+    ...settings,
+  ];
+  output.row(subject, lines.join('\n'));
+}
+
+export async function exportCommand(
+  { loadSdk, output }: Session,
+  name: string,
+  options: CommonOptions & { readonly format?: ExportFormat; readonly out?: string },
+): Promise<void> {
+  const format = required(options.format, '--format', 'kohya for ComfyUI and others, or diffusers');
+  const out = required(options.out, '--out', 'name a .safetensors file, or a folder');
+  const sdk = await loadSdk();
+  output.started(null);
+  const path = await sdk.exportLearned(sdk.openHome(options.home), typedName(name), format, out);
+  output.done({ files: [path] }, [path]);
+}
+
+export async function importCommand(
+  { loadSdk, output }: Session,
+  file: string,
+  options: CommonOptions & {
+    readonly name?: string;
+    readonly class?: string;
+    readonly identifier?: string;
+    readonly base?: string;
+  },
+): Promise<void> {
+  const name = required(options.name, '--name', 'how prompts will call it, as --name rex');
+  const className = required(options.class, '--class', 'say what it is, as --class dog');
+  const identifier = required(options.identifier, '--identifier', 'the word it was trained with, as sks');
+  const sdk = await loadSdk();
+  output.started(null);
+  const subject = sdk.importLearned(sdk.openHome(options.home), file, {
+    name,
+    className,
+    identifier,
+    base: options.base,
+  });
+  output.done({ files: [subject.folder], subject: name, id: subject.id }, [
+    `There is a subject @${name} now.`,
+    `Next: dreambooth generate "a photo of @${name} in the snow"${homeArgument(options)}`,
+  ]);
+}
+
+export async function renameCommand(
+  { loadSdk, output }: Session,
+  name: string,
+  newName: string,
+  options: CommonOptions,
+): Promise<void> {
+  const sdk = await loadSdk();
+  output.started(null);
+  const subject = sdk.renameSubject(sdk.openHome(options.home), typedName(name), typedName(newName));
+  output.done({ files: [subject.folder], subject: subject.name, id: subject.id }, [
+    `@${typedName(name)} is @${subject.name} now.`,
+  ]);
+}
+
+export async function deleteCommand(
+  { loadSdk, output }: Session,
+  name: string,
+  options: CommonOptions,
+): Promise<void> {
+  const sdk = await loadSdk();
+  output.started(null);
+  sdk.deleteSubject(sdk.openHome(options.home), typedName(name));
+  output.done({ files: [], subject: typedName(name) }, [`@${typedName(name)} is gone.`]);
+}
+
+/** Prompts say @rex, so people type it here, too. */
+const typedName = (name: string) => name.replace(/^@/, '');
+
+const line = ({ name, className, kind, createdAt }: Subject) =>
+  `@${name.padEnd(20)} ${className.padEnd(14)} ${kind.padEnd(5)} ${createdAt.slice(0, 10)}`;
