@@ -8,7 +8,14 @@ import { conv2d, groupNorm, linear, silu } from '../nn/layers';
 import type { Weights } from '../nn/weights';
 
 /** What each part of the output line says, in order, and how many numbers it takes. */
-export const oracleHeads = { class: 8, context: 10, accessory: 3, colour: 6, pattern: 4, appearance: 12 } as const;
+export const oracleHeads = {
+  class: 8,
+  context: 10,
+  accessory: 3,
+  colour: 6,
+  pattern: 4,
+  appearance: 12,
+} as const;
 export type OracleHead = keyof typeof oracleHeads;
 
 export interface OracleOutputs {

@@ -1,7 +1,7 @@
 /** LoRA as inputs of a graph: any rank, several of them mixed into one. */
 import type { Graph } from '../graph/graph';
 import type { Feeds } from '../graph/session';
-import { float32, type Shape, sizeOf, type StoredTensor, type Tensor } from '../tensor';
+import { float32, type Shape, type StoredTensor, sizeOf, type Tensor } from '../tensor';
 import type { LoraValues } from './lora';
 import type { LoraLayers } from './lora-file';
 

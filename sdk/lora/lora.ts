@@ -3,7 +3,7 @@ import type { Value } from '../graph/graph';
 import { op } from '../graph/operators';
 import type { LayerAdapter } from '../nn/weights';
 import type { Random } from '../random';
-import { type Shape, sizeOf, type StoredTensor } from '../tensor';
+import { type Shape, type StoredTensor, sizeOf } from '../tensor';
 
 /** A layer that a LoRA attaches to: its path in a component, and the shapes of its two matrices. */
 export interface LoraTarget {
@@ -61,7 +61,10 @@ export function loraAdapter(loras: ReadonlyMap<string, LoraValues>): LayerAdapte
 }
 
 /** First values: A from N(0, 1/rank), as the DreamBooth scripts' "gaussian", and B zero, so that the start is the base. */
-export function initialLora({ down, up }: LoraTarget, random: Random): { down: Float32Array; up: Float32Array } {
+export function initialLora(
+  { down, up }: LoraTarget,
+  random: Random,
+): { down: Float32Array; up: Float32Array } {
   const rank = down[0]!;
   return { down: random.normals(sizeOf(down)).map((x) => x / rank), up: new Float32Array(sizeOf(up)) };
 }

@@ -33,7 +33,10 @@ export function readAutoencoderConfig(config: ModelConfig): AutoencoderConfig {
   read.only('act_fn', 'silu');
   // How large pictures usually are, and a precision hint for half types.
   read.ignore('sample_size', 'force_upcast', 'latents_mean', 'latents_std');
-  const blockChannels = read.perBlock('block_out_channels', (config['block_out_channels'] as unknown[])?.length ?? 0);
+  const blockChannels = read.perBlock(
+    'block_out_channels',
+    (config['block_out_channels'] as unknown[])?.length ?? 0,
+  );
   const pictureChannels = read.number('in_channels', 3);
   read.only('out_channels', pictureChannels);
   const mean = config['latents_mean'] as readonly number[] | null | undefined;
@@ -59,13 +62,18 @@ export function readAutoencoderConfig(config: ModelConfig): AutoencoderConfig {
 const epsilon = 1e-6;
 
 /** Pictures [N, 3, H, W] in [−1, 1] to the distribution of their latents: mean and log variance, unscaled. */
-export function encodePicture(w: Weights, config: AutoencoderConfig, picture: Value): { mean: Value; logvar: Value } {
+export function encodePicture(
+  w: Weights,
+  config: AutoencoderConfig,
+  picture: Value,
+): { mean: Value; logvar: Value } {
   const at = w.at('encoder');
   const { groups, latentChannels } = config;
   let x = conv2d(at.at('conv_in'), picture, { out: config.blockChannels[0]!, kernel: 3, padding: 1 });
   config.blockChannels.forEach((out, i) => {
     const block = at.at('down_blocks').at(i);
-    for (let j = 0; j < config.layers; j++) x = resnetBlock(block.at('resnets').at(j), x, { out, groups, epsilon });
+    for (let j = 0; j < config.layers; j++)
+      x = resnetBlock(block.at('resnets').at(j), x, { out, groups, epsilon });
     if (i < config.blockChannels.length - 1) x = downsample(block.at('downsamplers').at(0), x, [0, 0, 1, 1]);
   });
   x = midBlock(at.at('mid_block'), config, x);
@@ -81,12 +89,15 @@ export function decodeLatents(w: Weights, config: AutoencoderConfig, latents: Va
   const at = w.at('decoder');
   const { groups } = config;
   const blocks = config.blockChannels.toReversed();
-  let x = config.postQuantConv ? conv2d(w.at('post_quant_conv'), latents, { out: config.latentChannels, kernel: 1 }) : latents;
+  let x = config.postQuantConv
+    ? conv2d(w.at('post_quant_conv'), latents, { out: config.latentChannels, kernel: 1 })
+    : latents;
   x = conv2d(at.at('conv_in'), x, { out: blocks[0]!, kernel: 3, padding: 1 });
   x = midBlock(at.at('mid_block'), config, x);
   blocks.forEach((out, i) => {
     const block = at.at('up_blocks').at(i);
-    for (let j = 0; j <= config.layers; j++) x = resnetBlock(block.at('resnets').at(j), x, { out, groups, epsilon });
+    for (let j = 0; j <= config.layers; j++)
+      x = resnetBlock(block.at('resnets').at(j), x, { out, groups, epsilon });
     if (i < blocks.length - 1) {
       x = upsample(block.at('upsamplers').at(0), x, [x.shape[2]! * 2, x.shape[3]! * 2]);
     }
@@ -106,8 +117,14 @@ function midBlock(w: Weights, config: AutoencoderConfig, x: Value): Value {
 function pixelAttention(w: Weights, x: Value, groups: number): Value {
   const [n, out, height, width] = x.shape as [number, number, number, number];
   const normalized = groupNorm(w.at('group_norm'), x, { groups, epsilon });
-  const tokens = op.Transpose(op.Reshape(normalized, { shape: [n, out, height * width] }), { perm: [0, 2, 1] });
-  const [q, k, v] = ['to_q', 'to_k', 'to_v'].map((name) => linear(w.at(name), tokens, { out })) as [Value, Value, Value];
+  const tokens = op.Transpose(op.Reshape(normalized, { shape: [n, out, height * width] }), {
+    perm: [0, 2, 1],
+  });
+  const [q, k, v] = ['to_q', 'to_k', 'to_v'].map((name) => linear(w.at(name), tokens, { out })) as [
+    Value,
+    Value,
+    Value,
+  ];
   const y = linear(w.at('to_out').at(0), attention(q, k, v, 1), { out });
   return op.Add(op.Reshape(op.Transpose(y, { perm: [0, 2, 1] }), { shape: x.shape }), x);
 }

@@ -1,16 +1,15 @@
 /** A base model: configs read and understood, weights located. Nothing of it is loaded until a graph runs. */
 import type { DiffusersFolder } from '../checkpoint/diffusers-folder';
 import { UnsupportedModelError } from '../errors';
-import type { Graph } from '../graph/graph';
+import type { Graph, Value } from '../graph/graph';
 import { checkpointWeights, type LayerAdapter, type Weights } from '../nn/weights';
-import type { Value } from '../graph/graph';
 import type { SchedulerConfig } from '../schedulers/scheduler-config';
 import type { StoredTensor } from '../tensor';
 import { type ClipTokenizer, createClipTokenizer } from '../tokenizers/clip-bpe';
 import { type AutoencoderConfig, readAutoencoderConfig } from './autoencoder-kl';
 import { type ClipTextConfig, readClipTextConfig } from './clip-text';
-import { families } from './families/index';
 import type { BaseModelFamily } from './families/family';
+import { families } from './families/index';
 import { readUNetConfig, type UNetConfig } from './unet';
 
 /** The networks of a base model, by the names of their folders. */
@@ -39,7 +38,10 @@ export function readBaseModel(folder: DiffusersFolder): BaseModel {
       `${folder.directory} is a ${folder.pipelineClass}; supported are ${families.flatMap((one) => one.pipelineClasses).join(', ')}.`,
     );
   }
-  const part = <Config>(name: ComponentName, read: (config: Readonly<Record<string, unknown>>) => Config): ModelPart<Config> => {
+  const part = <Config>(
+    name: ComponentName,
+    read: (config: Readonly<Record<string, unknown>>) => Config,
+  ): ModelPart<Config> => {
     const { config, tensors } = folder.components.get(name)!;
     return { config: read(config), tensors };
   };
@@ -61,5 +63,9 @@ export interface Changes {
 }
 
 /** A component's weights in `graph`. */
-export const weightsOf = (base: BaseModel, component: ComponentName, graph: Graph, changes: Changes = {}): Weights =>
-  checkpointWeights(graph, { component, tensors: base[component].tensors, ...changes });
+export const weightsOf = (
+  base: BaseModel,
+  component: ComponentName,
+  graph: Graph,
+  changes: Changes = {},
+): Weights => checkpointWeights(graph, { component, tensors: base[component].tensors, ...changes });

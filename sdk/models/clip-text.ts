@@ -22,8 +22,23 @@ export interface ClipTextConfig {
 /** Throws UnsupportedConfigError for a key or value that would change the result and is not implemented. */
 export function readClipTextConfig(config: ModelConfig): ClipTextConfig {
   const read = readModelConfig('text encoder', config);
-  read.ignore('architectures', 'attention_dropout', 'bos_token_id', 'dtype', 'torch_dtype', 'dropout', 'initializer_factor');
-  read.ignore('initializer_range', 'model_type', 'pad_token_id', 'projection_dim', 'transformers_version', 'use_cache');
+  read.ignore(
+    'architectures',
+    'attention_dropout',
+    'bos_token_id',
+    'dtype',
+    'torch_dtype',
+    'dropout',
+    'initializer_factor',
+  );
+  read.ignore(
+    'initializer_range',
+    'model_type',
+    'pad_token_id',
+    'projection_dim',
+    'transformers_version',
+    'use_cache',
+  );
   const parsed: ClipTextConfig = {
     vocabularySize: read.number('vocab_size', 49408),
     hiddenSize: read.number('hidden_size', 512),
@@ -51,8 +66,12 @@ export function clipText(w: Weights, config: ClipTextConfig, inputIds: Value): C
   const model = w.at('text_model');
   const [, tokens] = inputIds.shape as [number, number];
   const embeddings = model.at('embeddings');
-  const tokenTable = embeddings.at('token_embedding').parameter('weight', [config.vocabularySize, config.hiddenSize]);
-  const positionTable = embeddings.at('position_embedding').parameter('weight', [config.positions, config.hiddenSize]);
+  const tokenTable = embeddings
+    .at('token_embedding')
+    .parameter('weight', [config.vocabularySize, config.hiddenSize]);
+  const positionTable = embeddings
+    .at('position_embedding')
+    .parameter('weight', [config.positions, config.hiddenSize]);
   const positions =
     tokens === config.positions
       ? positionTable
@@ -67,7 +86,10 @@ export function clipText(w: Weights, config: ClipTextConfig, inputIds: Value): C
 }
 
 function layer(w: Weights, config: ClipTextConfig, x: Value, mask: Value): Value {
-  const attended = op.Add(x, selfAttention(w.at('self_attn'), config, layerNorm(w.at('layer_norm1'), x, config), mask));
+  const attended = op.Add(
+    x,
+    selfAttention(w.at('self_attn'), config, layerNorm(w.at('layer_norm1'), x, config), mask),
+  );
   const normalized = layerNorm(w.at('layer_norm2'), attended, config);
   const wide = linear(w.at('mlp').at('fc1'), normalized, { out: config.intermediateSize });
   const active = config.activation === 'gelu' ? op.Gelu(wide) : op.QuickGelu(wide, { alpha: 1.702 });
@@ -75,12 +97,20 @@ function layer(w: Weights, config: ClipTextConfig, x: Value, mask: Value): Value
 }
 
 function selfAttention(w: Weights, { hiddenSize: out, heads }: ClipTextConfig, x: Value, mask: Value): Value {
-  const [q, k, v] = ['q_proj', 'k_proj', 'v_proj'].map((name) => linear(w.at(name), x, { out })) as [Value, Value, Value];
+  const [q, k, v] = ['q_proj', 'k_proj', 'v_proj'].map((name) => linear(w.at(name), x, { out })) as [
+    Value,
+    Value,
+    Value,
+  ];
   return linear(w.at('out_proj'), attention(q, k, v, heads, mask), { out });
 }
 
 /** Which token of each row the pooled output is taken from: the first end token, or the largest id in old configs. */
-export function pooledPositions(ids: ArrayLike<bigint>, tokens: number, { endTokenId }: ClipTextConfig): number[] {
+export function pooledPositions(
+  ids: ArrayLike<bigint>,
+  tokens: number,
+  { endTokenId }: ClipTextConfig,
+): number[] {
   return Array.from({ length: ids.length / tokens }, (_, row) => {
     const line = Array.from({ length: tokens }, (_, i) => Number(ids[row * tokens + i]));
     if (endTokenId === 2) return line.indexOf(Math.max(...line));

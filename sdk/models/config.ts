@@ -22,7 +22,7 @@ export interface ModelConfigReader {
 
 export function readModelConfig(component: string, config: ModelConfig): ModelConfigReader {
   const read = new Set<string>();
-  const valueOf = (key: string): unknown => {
+  const found = (key: string): unknown => {
     read.add(key);
     return config[key] ?? undefined;
   };
@@ -30,8 +30,9 @@ export function readModelConfig(component: string, config: ModelConfig): ModelCo
     throw new UnsupportedConfigError(component, key, config[key] ?? null, supported);
   };
   const optionalNumber = (key: string) => {
-    const value = valueOf(key);
-    if (value !== undefined && (typeof value !== 'number' || !Number.isFinite(value))) refuse(key, ['a number']);
+    const value = found(key);
+    if (value !== undefined && (typeof value !== 'number' || !Number.isFinite(value)))
+      refuse(key, ['a number']);
     return value as number | undefined;
   };
   const one = <T extends string>(key: string, value: unknown, supported: readonly T[]): T =>
@@ -40,26 +41,30 @@ export function readModelConfig(component: string, config: ModelConfig): ModelCo
     optionalNumber,
     number: (key, fallback) => optionalNumber(key) ?? fallback ?? refuse(key, ['a number']),
     flag(key, fallback) {
-      const value = valueOf(key) ?? fallback;
+      const value = found(key) ?? fallback;
       return typeof value === 'boolean' ? value : refuse(key, [true, false]);
     },
     perBlock(key, count, fallback) {
-      const value = valueOf(key) ?? fallback;
+      const value = found(key) ?? fallback;
       const list = typeof value === 'number' ? new Array<number>(count).fill(value) : value;
-      const fits = Array.isArray(list) && list.length === count && list.every((x) => Number.isInteger(x) && x > 0);
+      const fits =
+        Array.isArray(list) && list.length === count && list.every((x) => Number.isInteger(x) && x > 0);
       return fits ? list : refuse(key, ['a number', `a list of ${count} numbers`]);
     },
     names(key, supported) {
-      const value = valueOf(key);
+      const value = found(key);
       if (!Array.isArray(value) || value.length === 0) refuse(key, [`a list of ${supported.join(', ')}`]);
       return (value as unknown[]).map((name) => one(key, name, supported));
     },
-    choice: (key, supported, fallback) => one(key, valueOf(key) ?? fallback, supported),
+    choice: (key, supported, fallback) => one(key, found(key) ?? fallback, supported),
     only(key, ...supported) {
-      const value = valueOf(key);
-      if (value !== undefined && !supported.includes(value)) refuse(key, supported.length > 0 ? supported : [null]);
+      const value = found(key);
+      if (value !== undefined && !supported.includes(value))
+        refuse(key, supported.length > 0 ? supported : [null]);
     },
-    ignore: (...keys) => keys.forEach((key) => read.add(key)),
+    ignore(...keys) {
+      for (const key of keys) read.add(key);
+    },
     close() {
       for (const [key, value] of Object.entries(config)) {
         const unset = value === null || value === false;

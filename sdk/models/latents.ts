@@ -2,11 +2,19 @@
 import type { AutoencoderConfig } from './autoencoder-kl';
 
 /** (z − shift) · scale, or by channel (z − mean) · scale / std. `latents` is [N, channels, h, w], h·w = `places`. */
-export const scaleLatents = (config: AutoencoderConfig, latents: Float32Array, places: number): Float32Array =>
+export const scaleLatents = (
+  config: AutoencoderConfig,
+  latents: Float32Array,
+  places: number,
+): Float32Array =>
   byChannel(config, latents, places, (z, mean, std) => ((z - mean) * config.scalingFactor) / std);
 
 /** The inverse of `scaleLatents`. */
-export const unscaleLatents = (config: AutoencoderConfig, latents: Float32Array, places: number): Float32Array =>
+export const unscaleLatents = (
+  config: AutoencoderConfig,
+  latents: Float32Array,
+  places: number,
+): Float32Array =>
   byChannel(config, latents, places, (z, mean, std) => (z * std) / config.scalingFactor + mean);
 
 function byChannel(

@@ -14,7 +14,11 @@ export interface ResnetOptions {
 }
 
 /** ResnetBlock2D: norm, SiLU, conv, add time, norm, SiLU, conv, add skip. */
-export function resnetBlock(w: Weights, x: Value, { out, groups, epsilon, timeEmbedding }: ResnetOptions): Value {
+export function resnetBlock(
+  w: Weights,
+  x: Value,
+  { out, groups, epsilon, timeEmbedding }: ResnetOptions,
+): Value {
   let h = silu(groupNorm(w.at('norm1'), x, { groups, epsilon }));
   h = conv2d(w.at('conv1'), h, { out, kernel: 3, padding: 1 });
   if (timeEmbedding) {
@@ -48,7 +52,8 @@ export interface TransformerOptions {
 /** Transformer2DModel: pixels as tokens through transformer blocks, added to the input. */
 export function transformer2d(w: Weights, x: Value, options: TransformerOptions): Value {
   const [n, c, height, width] = x.shape as [number, number, number, number];
-  const toTokens = (v: Value) => op.Transpose(op.Reshape(v, { shape: [n, c, height * width] }), { perm: [0, 2, 1] });
+  const toTokens = (v: Value) =>
+    op.Transpose(op.Reshape(v, { shape: [n, c, height * width] }), { perm: [0, 2, 1] });
   const toPixels = (v: Value) => op.Reshape(op.Transpose(v, { perm: [0, 2, 1] }), { shape: x.shape });
 
   const normalized = groupNorm(w.at('norm'), x, { groups: options.groups, epsilon: 1e-6 });
@@ -69,7 +74,10 @@ function transformerBlock(w: Weights, x: Value, { heads, textEmbeddings }: Trans
   const norm = (name: string, v: Value) => layerNorm(w.at(name), v, { epsilon: 1e-5 });
   const self = norm('norm1', x);
   const attended = op.Add(x, crossAttention(w.at('attn1'), self, self, heads));
-  const told = op.Add(attended, crossAttention(w.at('attn2'), norm('norm2', attended), textEmbeddings, heads));
+  const told = op.Add(
+    attended,
+    crossAttention(w.at('attn2'), norm('norm2', attended), textEmbeddings, heads),
+  );
   return op.Add(told, feedForward(w.at('ff').at('net'), norm('norm3', told)));
 }
 

@@ -40,7 +40,10 @@ export interface UNetConfig {
 /** Throws UnsupportedConfigError for a key or value that would change the result and is not implemented. */
 export function readUNetConfig(config: ModelConfig): UNetConfig {
   const read = readModelConfig('unet', config);
-  const blockChannels = read.perBlock('block_out_channels', (config['block_out_channels'] as unknown[])?.length ?? 0);
+  const blockChannels = read.perBlock(
+    'block_out_channels',
+    (config['block_out_channels'] as unknown[])?.length ?? 0,
+  );
   const count = blockChannels.length;
   const downTypes = read.names('down_block_types', ['DownBlock2D', 'CrossAttnDownBlock2D']);
   const upTypes = read.names('up_block_types', ['UpBlock2D', 'CrossAttnUpBlock2D']);
@@ -53,18 +56,22 @@ export function readUNetConfig(config: ModelConfig): UNetConfig {
   // A precision hint for half types; our scores are float32.
   read.ignore('upcast_attention');
 
-  const down = blockChannels.map((channels, i): Block => ({
-    channels,
-    layers: layers[i]!,
-    heads: heads[i]!,
-    transformerLayers: depths[i]!,
-    attends: downTypes[i] === 'CrossAttnDownBlock2D',
-  }));
-  const up = down.toReversed().map((block, i): Block => ({
-    ...block,
-    layers: block.layers + 1,
-    attends: upTypes[i] === 'CrossAttnUpBlock2D',
-  }));
+  const down = blockChannels.map(
+    (channels, i): Block => ({
+      channels,
+      layers: layers[i]!,
+      heads: heads[i]!,
+      transformerLayers: depths[i]!,
+      attends: downTypes[i] === 'CrossAttnDownBlock2D',
+    }),
+  );
+  const up = down.toReversed().map(
+    (block, i): Block => ({
+      ...block,
+      layers: block.layers + 1,
+      attends: upTypes[i] === 'CrossAttnUpBlock2D',
+    }),
+  );
   const hasMid = config['mid_block_type'] !== null;
   read.only('mid_block_type', 'UNetMidBlock2DCrossAttn');
   const timeEmbeddingDim = read.optionalNumber('time_embedding_dim') ?? blockChannels[0]! * 4;
@@ -104,7 +111,8 @@ export function readUNetConfig(config: ModelConfig): UNetConfig {
   read.only('resnet_out_scale_factor', 1);
   read.only('resnet_time_scale_shift', 'default');
   read.only('time_embedding_type', 'positional');
-  for (const key of ['class_embed_type', 'encoder_hid_dim_type', 'num_class_embeds', 'encoder_hid_dim']) read.only(key);
+  for (const key of ['class_embed_type', 'encoder_hid_dim_type', 'num_class_embeds', 'encoder_hid_dim'])
+    read.only(key);
   read.close();
   return parsed;
 }
@@ -129,7 +137,8 @@ export function unet(w: Weights, config: UNetConfig, inputs: UNetInputs): Value 
   // 1. time
   const timeEmbedding = silu(embedTime(w, config, inputs));
 
-  const resnet = (at: Weights, x: Value, out: number) => resnetBlock(at, x, { out, groups, epsilon, timeEmbedding });
+  const resnet = (at: Weights, x: Value, out: number) =>
+    resnetBlock(at, x, { out, groups, epsilon, timeEmbedding });
   const layer = (at: Weights, i: number, x: Value, block: Block) => {
     const h = resnet(at.at('resnets').at(i), x, block.channels);
     return block.attends ? attend(at.at('attentions').at(i), h, block) : h;
@@ -190,12 +199,18 @@ function embedTime(w: Weights, config: UNetConfig, { timesteps, timestepCond, ad
   const { timeEmbeddingDim: out, time, timeCondDim, addition } = config;
   let waves = sinusoid(timesteps, time);
   if (timeCondDim !== undefined && timestepCond) {
-    const condition = linear(w.at('time_embedding').at('cond_proj'), timestepCond, { out: time.features, bias: false });
+    const condition = linear(w.at('time_embedding').at('cond_proj'), timestepCond, {
+      out: time.features,
+      bias: false,
+    });
     waves = op.Add(waves, condition);
   }
   const embedding = timestepEmbedding(w.at('time_embedding'), waves, out);
   if (!addition || !added) return embedding;
-  const sizes = sinusoid(op.Reshape(added.timeIds, { shape: [-1] }), { ...time, features: addition.features });
+  const sizes = sinusoid(op.Reshape(added.timeIds, { shape: [-1] }), {
+    ...time,
+    features: addition.features,
+  });
   const batch = timesteps.shape[0]!;
   const joined = op.Concat(added.textEmbeds, op.Reshape(sizes, { shape: [batch, -1] }), { axis: 1 });
   return op.Add(embedding, timestepEmbedding(w.at('add_embedding'), joined, out));

@@ -34,5 +34,8 @@ function splitHeads(x: Value, heads: number): Value {
 export function causalMask(x: Value, tokens: number): Value {
   const data = new Float32Array(tokens * tokens);
   for (let row = 0; row < tokens; row++) data.fill(-Infinity, row * tokens + row + 1, (row + 1) * tokens);
-  return x.graph.constant({ dtype: 'float32', shape: [tokens, tokens], data }, `causal_mask_${x.graph.nodes.length}`);
+  return x.graph.constant(
+    { dtype: 'float32', shape: [tokens, tokens], data },
+    `causal_mask_${x.graph.nodes.length}`,
+  );
 }

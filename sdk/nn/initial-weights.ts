@@ -36,7 +36,11 @@ const residualEnds = /(conv2|to_out\.0|ff\.net\.2|out_proj|mlp\.fc2|conv_out)\.w
  * PyTorch's first values: uniform within ±1/√(inputs) for matrices and kernels, N(0, 0.02²) for embedding tables, one for a
  * norm's scale, zero for biases; zero, too, where a residual branch ends, if `zeroResiduals`.
  */
-export function initialWeight({ key, shape }: DeclaredWeight, random: Random, zeroResiduals = true): Float32Array {
+export function initialWeight(
+  { key, shape }: DeclaredWeight,
+  random: Random,
+  zeroResiduals = true,
+): Float32Array {
   const size = sizeOf(shape);
   if (shape.length === 1) return new Float32Array(size).fill(key.endsWith('weight') ? 1 : 0);
   if (key.endsWith('_embedding.weight')) return random.normals(size).map((x) => x * 0.02);

@@ -30,17 +30,31 @@ export function conv2d(w: Weights, x: Value, { out, kernel, stride = 1, padding 
 }
 
 /** Over groups of channels of [N, C, H, W]. */
-export function groupNorm(w: Weights, x: Value, { groups, epsilon }: { groups: number; epsilon: number }): Value {
+export function groupNorm(
+  w: Weights,
+  x: Value,
+  { groups, epsilon }: { groups: number; epsilon: number },
+): Value {
   const channels = [x.shape[1]!];
   const attributes = { num_groups: groups, epsilon };
-  return op.GroupNormalization(x, w.parameter('weight', channels), w.parameter('bias', channels), attributes)[0]!;
+  return op.GroupNormalization(
+    x,
+    w.parameter('weight', channels),
+    w.parameter('bias', channels),
+    attributes,
+  )[0]!;
 }
 
 /** Over the last axis. */
 export function layerNorm(w: Weights, x: Value, { epsilon }: { epsilon: number }): Value {
   const features = [x.shape.at(-1)!];
   const attributes = { axis: -1, epsilon };
-  return op.LayerNormalization(x, w.parameter('weight', features), w.parameter('bias', features), attributes)[0]!;
+  return op.LayerNormalization(
+    x,
+    w.parameter('weight', features),
+    w.parameter('bias', features),
+    attributes,
+  )[0]!;
 }
 
 /** x·σ(x) */

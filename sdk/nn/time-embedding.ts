@@ -15,7 +15,9 @@ export interface Sinusoid {
 /** [N] to [N, features]: sin and cos of x·10000^(−i / (half − shift)) for i = 0 … half − 1. */
 export function sinusoid(x: Value, { features, flipSinToCos, frequencyShift }: Sinusoid): Value {
   const half = features / 2;
-  const frequencies = Float32Array.from({ length: half }, (_, i) => Math.exp((-Math.log(10000) * i) / (half - frequencyShift)));
+  const frequencies = Float32Array.from({ length: half }, (_, i) =>
+    Math.exp((-Math.log(10000) * i) / (half - frequencyShift)),
+  );
   const angles = op.Mul(op.Reshape(x, { shape: [-1, 1] }), x.graph.constant(float32([1, half], frequencies)));
   const waves = [op.Sin(angles), op.Cos(angles)];
   return op.Concat(...(flipSinToCos ? waves.reverse() : waves), { axis: 1 });

@@ -52,7 +52,9 @@ export function checkpointWeights(graph: Graph, from: CheckpointWeights): Weight
       if (!tensor && !replaced) throw new MissingWeightError(from.component, key, [...from.tensors.keys()]);
       const found = replaced?.shape ?? tensor!.shape;
       // Older files keep the matrices of an attention as 1×1 convolutions; the bytes are the same.
-      const same = found.join() === shape.join() || (!replaced && sizeOf(found) === sizeOf(shape) && squeezed(found) === squeezed(shape));
+      const same =
+        found.join() === shape.join() ||
+        (!replaced && sizeOf(found) === sizeOf(shape) && squeezed(found) === squeezed(shape));
       if (!same) throw new WeightShapeError(from.component, key, found, shape);
       if (replaced) return replaced;
       const known = casts.get(key);

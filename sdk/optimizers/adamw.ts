@@ -31,7 +31,12 @@ export interface AdamWState {
  *
  *   p ← p·(1 − lr·weightDecay) − lr · m̂ / (√v̂ + ε)
  */
-export function adamW(state: AdamWState, gradient: Value, rates: AdamWRates, options: AdamWOptions): AdamWState {
+export function adamW(
+  state: AdamWState,
+  gradient: Value,
+  rates: AdamWRates,
+  options: AdamWOptions,
+): AdamWState {
   const [beta1, beta2] = options.betas;
   const firstSum = op.Add(op.Mul(state.firstSum, beta1), gradient);
   const secondSum = op.Add(op.Mul(state.secondSum, beta2), op.Mul(gradient, gradient));
@@ -43,6 +48,9 @@ export function adamW(state: AdamWState, gradient: Value, rates: AdamWRates, opt
 }
 
 /** For step 1, 2, …: what turns the sums into m̂ and, under the root, v̂. */
-export function biasCorrections({ betas: [beta1, beta2] }: AdamWOptions, step: number): { first: number; second: number } {
+export function biasCorrections(
+  { betas: [beta1, beta2] }: AdamWOptions,
+  step: number,
+): { first: number; second: number } {
   return { first: (1 - beta1) / (1 - beta1 ** step), second: Math.sqrt((1 - beta2) / (1 - beta2 ** step)) };
 }

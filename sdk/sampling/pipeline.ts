@@ -5,8 +5,8 @@ import type { BaseModel } from '../models/base-model';
 import { createRandom } from '../random';
 import { createScheduler, type SchedulerName } from '../schedulers/index';
 import { createDecoder } from './autoencoder';
-import { createDenoiser, type DenoiserShape } from './denoiser';
 import { denoise } from './denoise';
+import { createDenoiser, type DenoiserShape } from './denoiser';
 import { createTextEncoder } from './text-encoder';
 
 export interface PipelineShape extends DenoiserShape {
@@ -37,7 +37,11 @@ export interface Pipeline {
 const pathsOf = (component: string, paths: readonly string[]) =>
   paths.flatMap((path) => (path.startsWith(`${component}.`) ? [path.slice(component.length + 1)] : []));
 
-export async function createPipeline(base: BaseModel, shape: PipelineShape, createSession: CreateSession): Promise<Pipeline> {
+export async function createPipeline(
+  base: BaseModel,
+  shape: PipelineShape,
+  createSession: CreateSession,
+): Promise<Pipeline> {
   const textEncoder = await createTextEncoder(base, pathsOf('text_encoder', shape.loraPaths), createSession);
   const denoiser = await createDenoiser(base, shape, pathsOf('unet', shape.loraPaths), createSession);
   const decoder = await createDecoder(base, shape.size, createSession);

@@ -1,6 +1,7 @@
 /** Prompts to what the UNet attends to. */
-import type { CreateSession } from '../graph/session';
+
 import { Graph } from '../graph/graph';
+import type { CreateSession } from '../graph/session';
 import { loraAdapter } from '../lora/lora';
 import { loraFeeds, loraInputs, type WeightedLora } from '../lora/lora-weights';
 import { type BaseModel, weightsOf } from '../models/base-model';
@@ -30,7 +31,10 @@ export async function createTextEncoder(
       const encoded: Float32Array[] = [];
       for (const ids of prompts) {
         const data = BigInt64Array.from(Array.from(ids), BigInt);
-        const results = await session.run({ ...feeds, inputIds: { dtype: 'int64', shape: [1, tokens], data } });
+        const results = await session.run({
+          ...feeds,
+          inputIds: { dtype: 'int64', shape: [1, tokens], data },
+        });
         encoded.push(results.embeddings.data as Float32Array);
       }
       return encoded;

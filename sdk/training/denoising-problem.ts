@@ -8,7 +8,7 @@
  */
 import type { Value } from '../graph/graph';
 import { op } from '../graph/operators';
-import { loraAdapter, type LoraTarget } from '../lora/lora';
+import { type LoraTarget, loraAdapter } from '../lora/lora';
 import { type BaseModel, type Changes, type ComponentName, weightsOf } from '../models/base-model';
 import { unet } from '../models/unet';
 import type { Parameter } from './parameters';
@@ -57,14 +57,23 @@ export function denoisingProblem(problem: DenoisingProblem): TrainingProblem {
         ? graph.input('inputIds', 'int64', [batch, tokens])
         : graph.input('textEmbeddings', 'float32', [batch, tokens, crossAttentionDim]);
       const encode = (changes: Changes, ids: Value) =>
-        base.family.encodeText(weightsOf(base, 'text_encoder', graph, changes), base.text_encoder.config, ids);
+        base.family.encodeText(
+          weightsOf(base, 'text_encoder', graph, changes),
+          base.text_encoder.config,
+          ids,
+        );
       const textEmbeddings = problem.textEncoder
         ? encode(changesOf('text_encoder', problem.textEncoder, parameters), text)
         : text;
-      const prediction = unet(weightsOf(base, 'unet', graph, changed), base.unet.config, { sample, timesteps, textEmbeddings });
+      const prediction = unet(weightsOf(base, 'unet', graph, changed), base.unet.config, {
+        sample,
+        timesteps,
+        textEmbeddings,
+      });
 
       const given = batch - untrainedTargets;
-      const targets: Value[] = given > 0 ? [graph.input('target', 'float32', [given, outChannels, ...size])] : [];
+      const targets: Value[] =
+        given > 0 ? [graph.input('target', 'float32', [given, outChannels, ...size])] : [];
       if (untrainedTargets > 0) {
         const rest = (x: Value) => op.Slice(x, { starts: [given], ends: [batch], axes: [0], steps: [1] });
         targets.push(
@@ -75,7 +84,10 @@ export function denoisingProblem(problem: DenoisingProblem): TrainingProblem {
           }),
         );
       }
-      const difference = op.Sub(prediction, targets.length === 1 ? targets[0]! : op.Concat(...targets, { axis: 0 }));
+      const difference = op.Sub(
+        prediction,
+        targets.length === 1 ? targets[0]! : op.Concat(...targets, { axis: 0 }),
+      );
       const losses = op.ReduceMean(op.Mul(difference, difference), { axes: [1, 2, 3], keepdims: 0 });
       const loss = op.ReduceSum(op.Mul(losses, lossWeights), { axes: [0], keepdims: 0 });
       return { loss, reports: { losses } };
@@ -99,7 +111,11 @@ function parametersOf(base: BaseModel, component: ComponentName, trained: Traine
   );
 }
 
-function changesOf(component: ComponentName, trained: Trained | undefined, parameters: ReadonlyMap<string, Value>): Changes {
+function changesOf(
+  component: ComponentName,
+  trained: Trained | undefined,
+  parameters: ReadonlyMap<string, Value>,
+): Changes {
   if (!trained) return {};
   if (trained.kind === 'lora') {
     const values = (path: string) => ({
@@ -113,4 +129,3 @@ function changesOf(component: ComponentName, trained: Trained | undefined, param
   const own = [...parameters].filter(([name]) => name.startsWith(prefix));
   return { replaced: new Map(own.map(([name, value]) => [name.slice(prefix.length), value])) };
 }
-

@@ -67,12 +67,20 @@ const sd15Lora: TrainingSettings = {
 
 export const presets = {
   'sd15-lora': {
-    source: 'diffusers, train_dreambooth_lora.py and its README (rank 4, 1e-4, 500 steps); class images after the paper',
+    source:
+      'diffusers, train_dreambooth_lora.py and its README (rank 4, 1e-4, 500 steps); class images after the paper',
     settings: sd15Lora,
   },
   paper: {
     source: 'Ruiz et al. 2023, §4 (Stable Diffusion: 5e-6, λ 1, about 1000 steps, about 1000 class images)',
-    settings: { ...sd15Lora, kind: 'full', steps: 1000, learningRate: 5e-6, textEncoderLearningRate: 5e-6, classImages: 1000 },
+    settings: {
+      ...sd15Lora,
+      kind: 'full',
+      steps: 1000,
+      learningRate: 5e-6,
+      textEncoderLearningRate: 5e-6,
+      classImages: 1000,
+    },
   },
   toybox: {
     source: 'measured on two development subjects of the embedded world',
@@ -99,7 +107,10 @@ export const presetNames = Object.keys(presets) as readonly PresetName[];
 export function effectiveSettings(preset: string, given: Partial<TrainingSettings>): TrainingSettings {
   const name = presetNames.find((one) => one === preset);
   if (!name) {
-    throw new InvalidOptionError('preset', `There is no preset "${preset}"; choose one of ${presetNames.join(', ')}.`);
+    throw new InvalidOptionError(
+      'preset',
+      `There is no preset "${preset}"; choose one of ${presetNames.join(', ')}.`,
+    );
   }
   const { settings } = presets[name];
   // A rank without an alpha keeps the LoRA's strength.

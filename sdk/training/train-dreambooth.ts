@@ -105,7 +105,11 @@ export async function trainDreamBooth(
     warmupSteps: settings.warmupSteps,
     learningRate: settings.learningRate,
   });
-  const checkpoint = (): DreamBoothCheckpoint => ({ trainer: trainer.state(), random: random.state(), order });
+  const checkpoint = (): DreamBoothCheckpoint => ({
+    trainer: trainer.state(),
+    random: random.state(),
+    order,
+  });
   // Draws since the last update are not part of the state that a resumed run starts from.
   let sound = checkpoint();
   try {
@@ -132,7 +136,8 @@ export async function trainDreamBooth(
       }
       sound = checkpoint();
       hooks.onStep(step + 1, loss);
-      if ((step + 1) % settings.checkpointEvery === 0 || step + 1 === settings.steps) hooks.onCheckpoint(sound);
+      if ((step + 1) % settings.checkpointEvery === 0 || step + 1 === settings.steps)
+        hooks.onCheckpoint(sound);
     }
     const parameters = new Map([...trainer.parameters()].map(([name, values]) => [name, values.slice()]));
     return { parameters, ...parts };
@@ -171,7 +176,7 @@ async function createDreamBoothTrainer(
     tokens: base.tokenizer.maxLength,
     untrainedTargets: settings.prior === 'adapter-off' ? settings.batchSize : 0,
   });
-  const valueOf = (name: string) => {
+  const initialValues = (name: string) => {
     const [component, ...key] = name.split('.') as [ComponentName, ...string[]];
     return initial.get(name) ?? run.readWeight(component, key.join('.'));
   };
@@ -180,7 +185,7 @@ async function createDreamBoothTrainer(
     maxGradientNorm: settings.maxGradientNorm,
     gradientAccumulationSteps: settings.gradientAccumulationSteps,
   };
-  return createTrainer(problem, valueOf, options, createSession);
+  return createTrainer(problem, initialValues, options, createSession);
 }
 
 /** One batch: photos first, then as many of the class. `order` is used up and renewed an epoch at a time. */
@@ -229,7 +234,9 @@ function drawBatch(
     sample.set(noises.addNoise(part(scaled), part(noise), timestep), row * elements);
     target.set(targetOf(noises, part(scaled), part(noise), timestep), row * elements);
     lossWeights[row] =
-      row < batchSize ? snrWeight(noises, timestep, settings.snrGamma) / batchSize : settings.priorLossWeight / batchSize;
+      row < batchSize
+        ? snrWeight(noises, timestep, settings.snrGamma) / batchSize
+        : settings.priorLossWeight / batchSize;
   }
 
   const shape = [rows, elements / places, ...size];
@@ -240,7 +247,11 @@ function drawBatch(
     timesteps: float32([rows], timesteps),
     lossWeights: float32([rows], lossWeights),
     target: float32([targets, ...shape.slice(1)], target.subarray(0, targets * elements)),
-    ...textOf(base, Array.from({ length: rows }, (_, row) => promptOf(row)), settings.trainTextEncoder),
+    ...textOf(
+      base,
+      Array.from({ length: rows }, (_, row) => promptOf(row)),
+      settings.trainTextEncoder,
+    ),
   };
   return { batch, order: left };
 }
@@ -260,7 +271,12 @@ function textOf(base: BaseModel, prompts: readonly TrainingPrompt[], asIds: bool
 }
 
 /** What the model is to say, by the checkpoint's prediction type. */
-export function targetOf(noises: NoiseSchedule, latents: Float32Array, noise: Float32Array, timestep: number): Float32Array {
+export function targetOf(
+  noises: NoiseSchedule,
+  latents: Float32Array,
+  noise: Float32Array,
+  timestep: number,
+): Float32Array {
   if (noises.predictionType === 'v_prediction') return noises.velocity(latents, noise, timestep);
   return noises.predictionType === 'sample' ? latents : noise;
 }
