@@ -16,6 +16,8 @@ import {
 export interface CaptionClauses {
   /** "a photo of …" before everything. */
   readonly photo?: boolean;
+  /** Somebody named goes without an article, as a mention in a prompt does: "a photo of bex cat". */
+  readonly bare?: boolean;
   readonly colour?: ColourName;
   readonly pattern?: PatternName;
   /** An individual's name or a subject's identifier: one lower-case word. */
@@ -45,14 +47,15 @@ export const ACCESSORY_PHRASES: { readonly [Name in Exclude<AccessoryName, 'none
 
 /**
  * The sentence for exactly these clauses, in the grammar's order:
- * "[a photo of] a [colour] [pattern] [name] [class] [wearing …] [context]".
+ * "[a photo of] a [colour] [pattern] [name] [class] [wearing …] [context]"; `bare` needs a name.
  */
 export function caption(clauses: CaptionClauses): string {
-  const { photo, colour, pattern, name, accessory, context } = clauses;
+  const { photo, bare, colour, pattern, name, accessory, context } = clauses;
   const subject = [colour, pattern, name, clauses.class].filter((word) => word !== undefined);
   const words: string[] = [];
   if (photo) words.push(subject.length > 0 ? 'a photo of' : 'a photo');
-  if (subject.length > 0) words.push(subject[0] === 'orange' ? 'an' : 'a', ...subject);
+  if (bare && name !== undefined) words.push(...subject);
+  else if (subject.length > 0) words.push(subject[0] === 'orange' ? 'an' : 'a', ...subject);
   if (accessory && accessory !== 'none') words.push(ACCESSORY_PHRASES[accessory]);
   if (context) words.push(CONTEXT_PHRASES[context]);
   return words.join(' ');
@@ -81,6 +84,7 @@ export function parseCaption(text: string): CaptionClauses | undefined {
     words = words.slice(words[2] === 'of' ? 3 : 2);
   }
   if (words[0] === 'a' || words[0] === 'an') words = words.slice(1);
+  else if (words.length > 0) clauses.bare = true;
   const take = <Word extends string>(list: readonly Word[]) =>
     list.some((word) => word === words[0]) ? (words.shift() as Word) : undefined;
   const colour = take(COLOURS);
@@ -113,6 +117,7 @@ export function drawCaption(scene: Scene, name: string | null, random: Random): 
       : undefined;
   return caption({
     photo: empty > 0.55,
+    bare: known && stray < 0.4,
     ...(colour < (known ? 0.15 : 0.4) && { colour: scene.appearance.colour }),
     ...(pattern < (known ? 0.1 : 0.3) && { pattern: scene.appearance.pattern }),
     ...(identifier !== undefined && { name: identifier }),
