@@ -25,6 +25,10 @@ export {
   WeightShapeError,
   WrongBaseError,
 } from './errors';
+export type { SubjectReport } from './evaluation/subject-report';
+export type { MeasuredPicture, ToyMeasurement } from './evaluation/toybox-protocol';
+export type { Demo } from './jobs/demo';
+export { runDemo } from './jobs/demo';
 // Nouns
 export type { Diagnosis } from './jobs/doctor';
 export { diagnose } from './jobs/doctor';
@@ -49,6 +53,9 @@ export type { SubjectImage } from './jobs/subject-photos';
 export type { GenerateOptions, PersonalizeOptions } from './jobs/top-level';
 // Do
 export { generate, personalize, resumeJob } from './jobs/top-level';
+export type { ToyEvaluationRequest, ToyRow } from './jobs/toy-evaluation';
+export { evaluateToybox, meanReport, toyDevelopmentSubjects, toyTestSubjects } from './jobs/toy-evaluation';
+export type { ToyTrial } from './jobs/toy-trial';
 export type { Backend } from './runtime/backends';
 export type { Device } from './runtime/session';
 export type { SchedulerName } from './schedulers/index';
@@ -60,5 +67,6 @@ export { exportFormats } from './subjects/subject-files';
 export { likelyMeant } from './subjects/subject-name';
 export type { Subject, SubjectRecord } from './subjects/subjects';
 export { deleteSubject, listSubjects, readSubject, renameSubject } from './subjects/subjects';
+export type { ToySubject } from './toybox/toy-subject';
 export type { PresetName } from './training/presets';
 export { presetNames } from './training/presets';

@@ -79,7 +79,7 @@ function learned(
 }
 
 /** `key=value` pairs; a value that reads as JSON is that, any other is text. */
-function assignments(pairs: readonly string[]): Record<string, unknown> {
+export function assignments(pairs: readonly string[]): Record<string, unknown> {
   return Object.fromEntries(
     pairs.map((pair) => {
       const [, key, text] = /^([^=]+)=(.*)$/s.exec(pair) ?? [];

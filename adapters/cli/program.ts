@@ -143,6 +143,25 @@ export function createProgram(session: Session, onExitCode: (code: number) => vo
     (await import('./subjects')).listCommand(session, self.optsWithGlobals()),
   );
 
+  computing(
+    command('demo', 'see it work: a subject learned, drawn and measured in a few minutes', 'dreambooth demo'),
+  )
+    .option('--out <dir>', 'where the contact sheet and the photos go (default: demo)')
+    .option('--seed <n>', 'of the training', whole)
+    .action(async (_, self) => (await import('./demo')).demoCommand(session, self.optsWithGlobals()));
+
+  computing(
+    command('evaluate', 'measure how well subjects are learned', 'dreambooth evaluate toybox --seeds 2'),
+  )
+    .argument('<protocol>', '"toybox": new subjects of the embedded world, measured by the truth')
+    .option('--subjects <n>', 'how many subjects (default: 5)', whole)
+    .option('--seeds <n>', 'how many trainings of each (default: 2)', whole)
+    .option('--development', 'the subjects that settings may be chosen on, not those they are judged by')
+    .option('--set <key=value>', 'any training setting; may be repeated', collect)
+    .action(async (protocol, _, self) =>
+      (await import('./evaluate')).evaluateCommand(session, protocol, self.optsWithGlobals()),
+    );
+
   command('doctor', 'what works on this machine, and how to get the rest', 'dreambooth doctor')
     .option('--base <path>', 'look for this base model (default: toybox)')
     .action(async (_, self) =>
@@ -158,10 +177,16 @@ function common(command: Command): Command {
     .option('--home <dir>', 'where subjects and jobs are (default: $DREAMBOOTH_HOME)');
 }
 
-/** Options of what trains or draws. */
+/** Options of what trains or draws on any base model. */
 function work(command: Command): Command {
+  return computing(
+    command.option('--base <path>', 'a diffusers folder, a .safetensors file, or "toybox" (default: toybox)'),
+  );
+}
+
+/** Options of what takes the processor for a while. */
+function computing(command: Command): Command {
   return command
-    .option('--base <path>', 'a diffusers folder, a .safetensors file, or "toybox" (default: toybox)')
     .addOption(
       new Option('--device <name>', 'where to compute (default: cpu)').choices(['cpu', 'cuda', 'webgpu']),
     )

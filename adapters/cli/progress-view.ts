@@ -17,6 +17,7 @@ const names: { readonly [Name in Phase]: string } = {
   encode: 'Encoding',
   train: 'Training',
   sample: 'Drawing',
+  measure: 'Measuring',
   save: 'Saving',
 };
 

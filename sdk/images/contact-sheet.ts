@@ -6,6 +6,8 @@ export interface ContactSheetRow {
   /** Drawn left of the pictures. */
   readonly label?: string;
   readonly images: readonly RgbImage[];
+  /** Drawn under the pictures, one each. */
+  readonly captions?: readonly string[];
 }
 
 export interface ContactSheetOptions {
@@ -37,25 +39,43 @@ export async function contactSheet(
   const top = title === undefined ? gap : gap * 2 + Math.ceil(fontSize * 1.4);
   const columns = Math.max(1, ...rows.map(({ images }) => images.length));
   const width = left + columns * (cell + gap);
-  const height = top + Math.max(1, rows.length) * (cell + gap);
+  const captionSize = Math.max(9, Math.round(cell / 12));
+  const notes = rows.map(({ captions = [] }) => captions.map((text) => wrap(text, 20)));
+  const tops: number[] = [];
+  let height = top;
+  for (const columnNotes of notes) {
+    tops.push(height);
+    const deepest = Math.max(0, ...columnNotes.map((words) => words.length));
+    height += cell + gap + Math.ceil(deepest * captionSize * 1.3);
+  }
+  if (rows.length === 0) height += cell + gap;
 
   const data = new Uint8Array(width * height * 3).fill(background);
   for (const [row, { images }] of rows.entries()) {
     for (const [column, image] of images.entries()) {
       const fitted = fitInto(image, cell, scaling);
       const x = left + column * (cell + gap) + Math.floor((cell - fitted.width) / 2);
-      const y = top + row * (cell + gap) + Math.floor((cell - fitted.height) / 2);
+      const y = tops[row]! + Math.floor((cell - fitted.height) / 2);
       paste({ width, height, data }, fitted, x, y);
     }
   }
-  if (longest === 0 && title === undefined) return { width, height, data };
+  if (longest === 0 && title === undefined && notes.flat().length === 0) return { width, height, data };
 
   const texts = lines.flatMap((words, row) => {
-    const middle = top + row * (cell + gap) + cell / 2;
+    const middle = tops[row]! + cell / 2;
     return words.map((line, i) =>
       textElement(line, gap, middle + ((i - (words.length - 1) / 2) * 1.25 + 0.35) * fontSize, fontSize),
     );
   });
+  for (const [row, columnNotes] of notes.entries()) {
+    for (const [column, words] of columnNotes.entries()) {
+      const x = left + column * (cell + gap) + cell / 2;
+      for (const [i, line] of words.entries()) {
+        const y = tops[row]! + cell + (i + 1) * captionSize * 1.3;
+        texts.push(textElement(line, x, y, captionSize, 'middle'));
+      }
+    }
+  }
   if (title !== undefined) texts.push(textElement(title, gap, gap + fontSize * 1.2, fontSize * 1.15));
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${texts.join('')}</svg>`;
   const drawn = await sharp(data, { raw: { width, height, channels: 3 } })
@@ -105,7 +125,7 @@ function wrap(label: string, length: number): string[] {
   return lines;
 }
 
-function textElement(text: string, x: number, y: number, size: number): string {
+function textElement(text: string, x: number, y: number, size: number, anchor = 'start'): string {
   const escaped = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
-  return `<text x="${x}" y="${y}" font-family="sans-serif" font-size="${size}" fill="${lettering}">${escaped}</text>`;
+  return `<text x="${x}" y="${y}" font-family="sans-serif" font-size="${size}" text-anchor="${anchor}" fill="${lettering}">${escaped}</text>`;
 }

@@ -5,7 +5,5 @@ import { createWorkerMethods, type Work } from './work';
 
 const [module] = process.argv.slice(2);
 const work: Work =
-  module === undefined
-    ? { ...(await import('./run-personalization')), ...(await import('./run-generation')) }
-    : ((await import(pathToFileURL(module).href)) as Work);
+  module === undefined ? await import('./own-work') : ((await import(pathToFileURL(module).href)) as Work);
 serveParentProcess(createWorkerMethods(work));

@@ -50,7 +50,7 @@ function createInProcessWorker(workerModule: string | undefined): WorkerProcess 
     const { createWorkerMethods } = await import('./work');
     const work: Work =
       workerModule === undefined
-        ? { ...(await import('./run-personalization')), ...(await import('./run-generation')) }
+        ? await import('./own-work')
         : await import(/* @vite-ignore */ pathToFileURL(workerModule).href);
     return createWorkerMethods(work);
   };

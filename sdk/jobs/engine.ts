@@ -1,10 +1,13 @@
 /** What hosts talk to: subjects learned and pictures made, one after another, away from the caller's event loop. */
 import { resolve } from 'node:path';
 import { StoppedError } from '../errors';
+import type { ToyMeasurement } from '../evaluation/toybox-protocol';
 import type { Device } from '../runtime/session';
 import { type Home, openHome } from '../subjects/home';
-import type { Subject } from '../subjects/subjects';
-import { embeddedBase } from './base-path';
+import { readSubject, type Subject } from '../subjects/subjects';
+import type { ToySubject } from '../toybox/toy-subject';
+import { askEngine } from './ask-engine';
+import { basePath, embeddedBase } from './base-path';
 import { createEngineWorker } from './engine-worker';
 import {
   type GeneratedImage,
@@ -13,6 +16,7 @@ import {
   runGenerationRequest,
 } from './generation';
 import { type PersonalizationRequest, retakeJob, runJob, startJob } from './personalization';
+import type { MeasurementRequest } from './run-measurement';
 import type { EngineSettings, RunOptions } from './run-options';
 
 export interface EngineOptions {
@@ -46,6 +50,11 @@ export interface Engine {
   resume(job: string, options?: RunOptions & { readonly name?: string | undefined }): Promise<Subject>;
   /** Rejects with UnknownSubjectError, InvalidOptionError, WrongBaseError, StoppedError, EngineCrashedError… */
   generate(request: GenerateRequest, options?: RunOptions): Promise<GeneratedImage[]>;
+  /**
+   * How well a subject of the embedded world was learned, by the truth: `subject` is its name in the home, `toy` who
+   * it is. Rejects with UnknownSubjectError, MissingFileError (a base without an oracle), StoppedError…
+   */
+  measure(subject: string, toy: ToySubject, options?: RunOptions): Promise<ToyMeasurement>;
   /** Ends the process at once, whatever it does; the next call starts another. */
   kill(): void;
   /** Waits for the calls that were made, then ends the process. A program need not call it to end. */
@@ -75,6 +84,12 @@ export function createEngine(options: EngineOptions = {}): Engine {
     async generate(request, run = {}) {
       refuseStopped(run.signal);
       return runGenerationRequest(home, prepareGeneration(home, request, base), worker, settings, run);
+    },
+    async measure(name, toy, run = {}) {
+      refuseStopped(run.signal);
+      const subject = readSubject(home, name);
+      const request: MeasurementRequest = { basePath: basePath(subject.base.path), subject, toy };
+      return askEngine(worker, 'measure', request, home, settings, run);
     },
     kill: worker.kill,
     close: worker.close,

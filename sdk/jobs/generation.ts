@@ -3,17 +3,16 @@ import { randomInt } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { writeFileAtomically } from '../checkpoint/atomic-file';
-import { EngineCrashedError, InvalidOptionError, StoppedError, WrongBaseError } from '../errors';
-import { WorkerExitError, type WorkerProcess } from '../runtime/worker-process';
+import { InvalidOptionError, WrongBaseError } from '../errors';
+import type { WorkerProcess } from '../runtime/worker-process';
 import { defaultSchedulerName, schedulerName } from '../schedulers/index';
 import type { Home } from '../subjects/home';
 import { mentionedNames, resolvePrompt } from '../subjects/prompt';
 import { readSubject, type Subject } from '../subjects/subjects';
+import { askEngine } from './ask-engine';
 import { baseName, basePath } from './base-path';
-import type { ProgressEvent } from './progress';
 import type { GeneratedPicture, GenerationRequest } from './run-generation';
 import type { EngineSettings, RunOptions } from './run-options';
-import type { WorkOrder } from './work';
 
 export interface GenerateRequest {
   /** `@name` stands for a learned subject, `@name:0.8` for one with its LoRA weakened; several may be mentioned. */
@@ -77,19 +76,18 @@ export async function runGenerationRequest(
   home: Home,
   task: GenerationRequest,
   worker: WorkerProcess,
-  { device, threads }: EngineSettings,
-  { onProgress, signal }: RunOptions,
+  settings: EngineSettings,
+  run: RunOptions,
 ): Promise<GeneratedImage[]> {
-  const order: WorkOrder<GenerationRequest> = { task, home, folder: home.cache, device, threads };
-  try {
-    const onEvent = (event: unknown) => onProgress?.(event as ProgressEvent);
-    const pictures = await worker.call('generate', order, { onEvent, signal });
-    return (pictures as GeneratedPicture[]).map(withSave);
-  } catch (error) {
-    if (signal?.aborted) throw new StoppedError(null, { cause: error });
-    if (error instanceof WorkerExitError) throw new EngineCrashedError(null, error.exit);
-    throw error;
-  }
+  const pictures: readonly GeneratedPicture[] = await askEngine(
+    worker,
+    'generate',
+    task,
+    home,
+    settings,
+    run,
+  );
+  return pictures.map(withSave);
 }
 
 function withSave(picture: GeneratedPicture): GeneratedImage {

@@ -1,6 +1,15 @@
 /** What a run tells while it goes on, from the numerics up to whoever waits for it. */
 
-export const phases = ['load', 'photos', 'class-images', 'encode', 'train', 'sample', 'save'] as const;
+export const phases = [
+  'load',
+  'photos',
+  'class-images',
+  'encode',
+  'train',
+  'sample',
+  'measure',
+  'save',
+] as const;
 export type Phase = (typeof phases)[number];
 
 /** Reported by the work itself, after each step of a phase. */

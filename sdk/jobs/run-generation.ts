@@ -133,7 +133,7 @@ function tokenize(base: BaseModel, text: string, { onWarning }: WorkContext): In
 }
 
 /** The base with a fully trained subject's components in place of its own. */
-function withSubject(base: BaseModel, subject: Subject): BaseModel {
+export function withSubject(base: BaseModel, subject: Subject): BaseModel {
   const part = <Name extends ComponentName>(name: Name, file: string): BaseModel[Name] => {
     const { tensors } = openSafetensors(join(subject.folder, name, file));
     return { ...base[name], tensors: new Map([...base[name].tensors, ...tensors]) };
@@ -147,7 +147,7 @@ function withSubject(base: BaseModel, subject: Subject): BaseModel {
   };
 }
 
-function readLora(subject: Subject, base: BaseModel): LoraLayers {
+export function readLora(subject: Subject, base: BaseModel): LoraLayers {
   const file = openSafetensors(join(subject.folder, 'lora.safetensors'));
   const tensors = new Map([...file.tensors].map(([name, stored]) => [name, readTensor(stored)]));
   return fromFile(tensors, modulePaths(base), file.metadata);

@@ -1,13 +1,14 @@
-/** The work of an engine, behind two methods that a message can call. */
+/** The work of an engine, behind methods that a message can call. */
 import type { Device } from '../runtime/session';
 import type { WorkerMethods } from '../runtime/worker-main';
 import { type Home, makeFolder } from '../subjects/home';
 import { createProgressMeter, type ProgressEvent } from './progress';
 import type { GenerationRequest, RunGeneration } from './run-generation';
+import type { MeasurementRequest, RunMeasurement } from './run-measurement';
 import type { PersonalizationJob, RunPersonalization } from './run-personalization';
 import { createLoadedModels, type WorkContext } from './work-context';
 
-/** What the two methods take: the task, and where and on what it is done. */
+/** What the methods take: the task, and where and on what it is done. */
 export interface WorkOrder<Task> {
   readonly task: Task;
   readonly home: Home;
@@ -16,10 +17,11 @@ export interface WorkOrder<Task> {
   readonly threads: number | null;
 }
 
-/** What does the work; a module that exports these two can stand in for it (`workerModule` of an engine). */
+/** What does the work; a module that exports these can stand in for it (`workerModule` of an engine). */
 export interface Work {
   readonly runPersonalization: RunPersonalization;
   readonly runGeneration: RunGeneration;
+  readonly runMeasurement: RunMeasurement;
 }
 
 /** Bases differ by hundreds of megabytes to gigabytes: one is kept, and the one in use. */
@@ -52,6 +54,10 @@ export function createWorkerMethods(work: Work): WorkerMethods {
     generate({ argument, onEvent, signal }) {
       const order = argument as WorkOrder<GenerationRequest>;
       return work.runGeneration(order.task, context(order, onEvent, signal));
+    },
+    measure({ argument, onEvent, signal }) {
+      const order = argument as WorkOrder<MeasurementRequest>;
+      return work.runMeasurement(order.task, context(order, onEvent, signal));
     },
   };
 }

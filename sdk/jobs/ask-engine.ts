@@ -1,0 +1,26 @@
+import { EngineCrashedError, StoppedError } from '../errors';
+import { WorkerExitError, type WorkerProcess } from '../runtime/worker-process';
+import type { Home } from '../subjects/home';
+import type { ProgressEvent } from './progress';
+import type { EngineSettings, RunOptions } from './run-options';
+import type { WorkOrder } from './work';
+
+/** Work that is no job: it leaves nothing behind, and is asked for again when it breaks off. */
+export async function askEngine<Task, Result>(
+  worker: WorkerProcess,
+  method: 'generate' | 'measure',
+  task: Task,
+  home: Home,
+  { device, threads }: EngineSettings,
+  { onProgress, signal }: RunOptions,
+): Promise<Result> {
+  const order: WorkOrder<Task> = { task, home, folder: home.cache, device, threads };
+  try {
+    const onEvent = (event: unknown) => onProgress?.(event as ProgressEvent);
+    return (await worker.call(method, order, { onEvent, signal })) as Result;
+  } catch (error) {
+    if (signal?.aborted) throw new StoppedError(null, { cause: error });
+    if (error instanceof WorkerExitError) throw new EngineCrashedError(null, error.exit);
+    throw error;
+  }
+}

@@ -1,0 +1,81 @@
+/** The main job on the embedded base model, from photos to a sheet of pictures: what a newcomer sees first. */
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { MeasuredPicture } from '../evaluation/toybox-protocol';
+import { type ContactSheetRow, contactSheet } from '../images/contact-sheet';
+import { writePng } from '../images/png';
+import { readImage } from '../images/read-image';
+import type { RgbImage } from '../images/rgb-image';
+import { deleteSubject, listSubjects } from '../subjects/subjects';
+import { ACCESSORY_PHRASES, CONTEXT_PHRASES } from '../toybox/captions';
+import { PICTURE_SIZE } from '../toybox/renderer';
+import type { ToySubject } from '../toybox/toy-subject';
+import type { Engine } from './engine';
+import type { RunOptions } from './run-options';
+import { runToyTrial, type ToyTrial } from './toy-trial';
+
+/** Neither one of those that settings were chosen on nor of those that they are judged by. */
+const demoToy: ToySubject = { class: 'dog', seed: 77 };
+const demoName = 'biscuit';
+
+export interface Demo extends ToyTrial {
+  /** The sheet's path: photos, base model, the subject in scenes and with accessories, the bare class. */
+  readonly sheet: string;
+}
+
+/**
+ * Learns a subject from four rendered photos, measures it and writes `contact-sheet.png` and `photos/` into `folder`.
+ * A subject of an earlier demo in the engine's home gives way. Rejects with what the engine's calls do.
+ */
+export async function runDemo(
+  engine: Engine,
+  { folder, seed = 0 }: { readonly folder: string; readonly seed?: number },
+  run: RunOptions = {},
+): Promise<Demo> {
+  const target = resolve(folder);
+  mkdirSync(target, { recursive: true });
+  if (listSubjects(engine.home).some(({ name }) => name === demoName)) deleteSubject(engine.home, demoName);
+  const trial = await runToyTrial(
+    engine,
+    { toy: demoToy, name: demoName, photosFolder: join(target, 'photos'), seed },
+    run,
+  );
+  const sheet = join(target, 'contact-sheet.png');
+  await writePng(sheet, await demoSheet(trial));
+  return { ...trial, sheet };
+}
+
+async function demoSheet({ photos, subject, measurement }: ToyTrial): Promise<RgbImage> {
+  const { identifier, className } = subject;
+  const { pictures, basePictures, prior } = measurement;
+  const scenes = pictures.filter(([first]) => first!.clauses.accessory === undefined);
+  const dressed = pictures.filter(([first]) => first!.clauses.accessory !== undefined);
+  const one = (groups: readonly (readonly MeasuredPicture[])[], index: number) =>
+    groups.map((group) => picture(group[index]!.pixels));
+  const captions = scenes.map(([first]) => CONTEXT_PHRASES[first!.clauses.context!]);
+  const rows: ContactSheetRow[] = [
+    { label: `${photos.length} photos`, images: await Promise.all(photos.map((file) => readImage(file))) },
+    {
+      label: `before: "a ${identifier} ${className}" by the base`,
+      images: one(basePictures.slice(0, scenes.length), 0),
+      captions,
+    },
+    { label: `after: @${subject.name}`, images: one(scenes, 0), captions },
+    { label: 'again, other seeds', images: one(scenes, 1) },
+    {
+      label: 'with what it never wore',
+      images: [...one(dressed, 0), ...one(dressed, 1)],
+      captions: [...dressed, ...dressed].map(([first]) => {
+        const { accessory, context } = first!.clauses;
+        return `${ACCESSORY_PHRASES[accessory as 'hat' | 'scarf']} ${CONTEXT_PHRASES[context!]}`;
+      }),
+    },
+    { label: `after: "a ${className}"`, images: prior.slice(0, scenes.length).map(picture) },
+  ];
+  return contactSheet(rows, {
+    scaling: 'nearest',
+    title: `A ${className} that the model had never seen, learned from ${photos.length} photos`,
+  });
+}
+
+const picture = (data: Uint8Array): RgbImage => ({ width: PICTURE_SIZE, height: PICTURE_SIZE, data });

@@ -1,0 +1,4 @@
+/** The work that an engine does unless told otherwise; loads onnxruntime. */
+export { runGeneration } from './run-generation';
+export { runMeasurement } from './run-measurement';
+export { runPersonalization } from './run-personalization';

@@ -1,0 +1,62 @@
+/** Somebody of the world whom the base model has never met: photos to learn from, and the truth to measure by. */
+import { createRandom, type Random } from '../random';
+import { renderScene } from './renderer';
+import {
+  type AccessoryName,
+  type Appearance,
+  type ClassName,
+  CONTEXTS,
+  type ContextName,
+  type Scene,
+  sampleAppearance,
+  sampleScene,
+} from './scene';
+
+/** Everything about the subject follows from these two. */
+export interface ToySubject {
+  readonly class: ClassName;
+  /** Any safe integer; pre-training drew its individuals from another stream. */
+  readonly seed: number;
+}
+
+/** Where the photos are taken; every other context is new to whoever learns from them. */
+export const PHOTO_CONTEXTS = ['grass', 'grass', 'street', 'street'] as const satisfies ContextName[];
+
+/** Unrelated streams of one seed. */
+const streams = { appearance: 1, photos: 2, real: 3, others: 4 } as const;
+
+const randomOf = ({ seed }: ToySubject, stream: keyof typeof streams): Random =>
+  createRandom(seed * 2 ** 8 + streams[stream]);
+
+export const appearanceOf = (subject: ToySubject): Appearance =>
+  sampleAppearance(randomOf(subject, 'appearance'));
+
+/** Four photos, with nothing on, in two contexts: 64 × 64 pixels of red, green, blue each. */
+export function toyPhotos(subject: ToySubject): Uint8Array[] {
+  const random = randomOf(subject, 'photos');
+  const appearance = appearanceOf(subject);
+  return PHOTO_CONTEXTS.map((context) =>
+    renderScene(sampleScene(random, { class: subject.class, appearance, context, accessory: 'none' })),
+  );
+}
+
+/** Pictures of the subject in every context in turn, with nothing on: what a perfect model would draw. */
+export function realPictures(subject: ToySubject, count: number): Uint8Array[] {
+  const appearance = appearanceOf(subject);
+  return pictures(randomOf(subject, 'real'), count, { class: subject.class, appearance, accessory: 'none' });
+}
+
+/** Pictures of random individuals of the subject's class, with nothing on: what chance would draw. */
+export function otherPictures(subject: ToySubject, count: number): Uint8Array[] {
+  return pictures(randomOf(subject, 'others'), count, { class: subject.class, accessory: 'none' });
+}
+
+function pictures(
+  random: Random,
+  count: number,
+  fixed: Partial<Scene> & { readonly accessory: AccessoryName },
+): Uint8Array[] {
+  return Array.from({ length: count }, (_, i) =>
+    renderScene(sampleScene(random, { ...fixed, context: CONTEXTS[i % CONTEXTS.length]! })),
+  );
+}
