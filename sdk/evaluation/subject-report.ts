@@ -1,7 +1,8 @@
+import { reRender } from '../toybox/re-render';
 import { direction, featureDiversity, meanCosine } from './features';
 import { frechetDistance } from './frechet';
 import { conceptScore, leak, type SubjectReference, ungatedConceptScore } from './identity';
-import { mean, type OracleReading } from './oracle-reading';
+import { believedScene, mean, type OracleReading } from './oracle-reading';
 import { copySimilarity, pixelDiversity } from './pixels';
 import { accuracy, backgroundLeak, type JudgedPicture, promptScore } from './prompt-following';
 
@@ -46,6 +47,11 @@ export interface SubjectReport {
   readonly classAccuracy: number;
   readonly contextAccuracy: number;
   readonly accessoryAccuracy: number;
+  /**
+   * The check without weights: the first picture of each prompt drawn again from what the oracle believes, over the subject's pixels, in dB.
+   * Readings of pictures that show no such thing are found out by it.
+   */
+  readonly redrawnPSNR: number;
 }
 
 /**
@@ -79,5 +85,6 @@ export function reportSubject(evidence: SubjectEvidence): SubjectReport {
     classAccuracy: mean(pictures.map(({ reading }) => (reading.class === reference.class ? 1 : 0))),
     contextAccuracy: accuracy(pictures, 'context'),
     accessoryAccuracy: accuracy(pictures, 'accessory'),
+    redrawnPSNR: mean(prompts.map(([first]) => reRender(first!.pixels, believedScene(first!.reading)).psnr)),
   };
 }
