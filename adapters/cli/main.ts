@@ -3,17 +3,8 @@ import { CommanderError } from 'commander';
 import { exitCodeOf, reportFailure, WrongUse } from './failures';
 import { createOutput } from './output';
 import { createProgram } from './program';
-import type { Sdk, Session } from './session';
-
-export interface Surroundings {
-  readonly loadSdk: () => Promise<Sdk>;
-  readonly stdout: NodeJS.WritableStream & { readonly isTTY?: boolean };
-  readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean };
-  /** Tells when the user wants to stop (Ctrl-C); returns how to stop listening. */
-  readonly onInterrupt: (listener: () => void) => () => void;
-  /** Ends the program at once. */
-  readonly exit: (code: number) => void;
-}
+import type { Session } from './session';
+import type { Surroundings } from './surroundings';
 
 const ownSurroundings: Surroundings = {
   loadSdk: () => import('dreambooth'),

@@ -1,9 +1,7 @@
 /** What every command has: the SDK, the output, and one way to run something long that can be interrupted. */
 import type { Engine, EngineOptions, ProgressEvent, RunOptions } from 'dreambooth';
-import type { Surroundings } from './main';
 import type { Output } from './output';
-
-export type Sdk = typeof import('dreambooth');
+import type { Sdk, Surroundings } from './surroundings';
 
 export interface Session extends Surroundings {
   readonly output: Output;

@@ -31,7 +31,10 @@ export function openSafetensors(path: string): Safetensors {
   const file = realFile(path);
   const handle = openSync(file, 'r');
   try {
-    const size = fstatSync(handle).size;
+    const status = fstatSync(handle);
+    if (status.isDirectory())
+      throw new BrokenFileError(path, `${path} is a folder: name the .safetensors file in it.`);
+    const { size } = status;
     const length = headerLength(handle, size, path);
     const header = parseHeader(readBytes(handle, 8, length, path), path);
     return {

@@ -24,7 +24,8 @@ const components = {
   text_encoder_2: { kohya: 'lora_te2', suffix: 'lora_linear_layer' },
 } as const;
 type ComponentName = keyof typeof components;
-const componentNames = Object.keys(components) as ComponentName[];
+/** The components of a model whose layers a LoRA file can name. */
+export const loraComponents = Object.keys(components) as ComponentName[];
 
 type Part = 'down' | 'up' | 'alpha';
 
@@ -150,10 +151,10 @@ function kohyaName(name: string, besideSecond: boolean): string {
 }
 
 function componentOf(name: string): ComponentName {
-  const component = componentNames.find((candidate) => name.startsWith(`${candidate}.`));
+  const component = loraComponents.find((candidate) => name.startsWith(`${candidate}.`));
   if (component === undefined) {
     throw new RangeError(
-      `A LoRA layer's name starts with ${componentNames.join('., ')}., not ${JSON.stringify(name)}.`,
+      `A LoRA layer's name starts with ${loraComponents.join('., ')}., not ${JSON.stringify(name)}.`,
     );
   }
   return component;
@@ -218,7 +219,7 @@ function adapterSettings(metadata: Readonly<Record<string, string>>): AdapterSet
   const text = metadata['lora_adapter_metadata'];
   if (text === undefined) return { alphaOf: () => undefined };
   const settings = parseSettings(text);
-  for (const component of componentNames) {
+  for (const component of loraComponents) {
     if (settings[`${component}.use_dora`] === true) refuseOtherKinds(['lora_magnitude_vector']);
   }
   return {

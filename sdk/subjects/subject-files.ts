@@ -1,13 +1,13 @@
 /** Subjects as files for other programs, and LoRA files of other programs as subjects. */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { openDiffusersFolder } from '../checkpoint/diffusers-folder';
 import { checkpointFingerprint } from '../checkpoint/fingerprint';
 import { openSafetensors, readTensor, writeSafetensors } from '../checkpoint/safetensors';
 import { InvalidOptionError } from '../errors';
-import { fromFile, type LoraLayers, toDiffusers, toKohya } from '../lora/lora-file';
+import { fromFile, type LoraLayers, loraComponents, toDiffusers, toKohya } from '../lora/lora-file';
 import { type Home, makeFolder } from './home';
 import { createSubject, readSubject, type Subject, subjectExists } from './subjects';
 
@@ -15,6 +15,7 @@ export const exportFormats = ['kohya', 'diffusers'] as const;
 export type ExportFormat = (typeof exportFormats)[number];
 
 export const loraFile = 'lora.safetensors';
+const diffusersLoraFile = 'pytorch_lora_weights.safetensors';
 
 /**
  * Writes a subject's LoRA to `out`, a `.safetensors` file or a folder that gets one: in kohya's names, which other
@@ -32,7 +33,7 @@ export async function exportSubject(
   const subject = readSubject(home, name);
   if (subject.kind === 'full') return exportWhole(subject, format, out, basePath);
   const isFile = out.endsWith('.safetensors');
-  const usual = format === 'kohya' ? `${name}.safetensors` : 'pytorch_lora_weights.safetensors';
+  const usual = format === 'kohya' ? `${name}.safetensors` : diffusersLoraFile;
   const path = resolve(isFile ? out : join(out, usual));
   mkdirSync(dirname(path), { recursive: true });
   const layers = readLora(join(subject.folder, loraFile));
@@ -53,12 +54,13 @@ export interface ImportedSubject {
 }
 
 /**
- * Makes a subject of a LoRA file in kohya's, diffusers' or PEFT's names that fits the base model.
- * Throws MissingFileError, BrokenFileError, UnsupportedLoraError, NameTakenError, InvalidNameError.
+ * Makes a subject of a LoRA file in kohya's, diffusers' or PEFT's names that fits the base model; of a folder, of the
+ * file in it that diffusers writes. Throws MissingFileError, BrokenFileError, UnsupportedLoraError, NameTakenError, InvalidNameError.
  */
 export function importSubject(home: Home, file: string, imported: ImportedSubject): Subject {
   const { name, className, identifier, base, basePath } = imported;
-  const { tensors, metadata: written } = openSafetensors(file);
+  const isFolder = statSync(file, { throwIfNoEntry: false })?.isDirectory() === true;
+  const { tensors, metadata: written } = openSafetensors(isFolder ? join(file, diffusersLoraFile) : file);
   const layers = fromFile(
     new Map([...tensors].map(([key, stored]) => [key, readTensor(stored)])),
     layerNames(basePath),
@@ -98,8 +100,9 @@ function readLora(path: string): LoraLayers {
 }
 
 function layerNames(basePath: string): string[] {
-  return [...openDiffusersFolder(basePath).components].flatMap(([component, { tensors }]) =>
-    [...tensors.keys()]
+  const { components } = openDiffusersFolder(basePath);
+  return loraComponents.flatMap((component) =>
+    [...(components.get(component)?.tensors.keys() ?? [])]
       .filter((key) => key.endsWith('.weight'))
       .map((key) => `${component}.${key.slice(0, -'.weight'.length)}`),
   );

@@ -84,6 +84,7 @@ describe('a file that is not whole says what was found and wanted', () => {
     expect(() => openSafetensors(path)).toThrow(message);
   };
 
+  test('a folder', () => refused(folder, /is a folder/));
   test('missing', () => refused(join(folder, 'nowhere.safetensors'), /no file .*nowhere/, MissingFileError));
   test('0 bytes', () => {
     writeFileSync(join(folder, 'empty'), '');
