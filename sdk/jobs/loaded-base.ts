@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { openDiffusersFolder } from '../checkpoint/diffusers-folder';
 import { checkpointFingerprint } from '../checkpoint/fingerprint';
+import { assertFinite } from '../checkpoint/finite-weights';
 import { InvalidOptionError } from '../errors';
 import type { CreateSession } from '../graph/session';
 import { type BaseModel, readBaseModel } from '../models/base-model';
@@ -53,7 +54,17 @@ export function loadPipeline(
 ): Promise<Pipeline> {
   const what = JSON.stringify([fingerprint, weights, shape, context.device, context.threads]);
   const key = `pipeline ${createHash('sha256').update(what).digest('hex')}`;
-  return context.loadedModels.get(key, () => createPipeline(base, shape, sessionsOf(context)));
+  return context.loadedModels.get(key, () => {
+    checkWeights(base);
+    return createPipeline(base, shape, sessionsOf(context));
+  });
+}
+
+/** Throws NonFiniteWeightError before a NaN becomes a black picture or a lost training. About a second a gigabyte. */
+export function checkWeights(base: BaseModel): void {
+  for (const component of ['text_encoder', 'unet', 'vae'] as const) {
+    assertFinite([...base[component].tensors].map(([key, stored]) => [`${component}.${key}`, stored]));
+  }
 }
 
 /** Latents' height and width for a picture. Throws InvalidOptionError for a size that the base cannot make. */

@@ -18,7 +18,7 @@ import { type DataType, float32, type Tensor } from '../tensor';
 import { checkClassName, checkIdentifier, chooseIdentifier } from '../tokenizers/identifier';
 import { effectiveSettings, type TrainingSettings } from '../training/presets';
 import { type DreamBoothRun, type TrainedWeights, trainDreamBooth } from '../training/train-dreambooth';
-import { latentSize, loadPipeline, type OpenedBase, openBase, sessionsOf } from './loaded-base';
+import { checkWeights, latentSize, loadPipeline, type OpenedBase, openBase, sessionsOf } from './loaded-base';
 import type { PersonalizationSettings } from './personalization-settings';
 import { readCheckpoint, writeCheckpoint } from './training-checkpoint';
 import { classImages, encodePictures, variantsOf } from './training-pictures';
@@ -77,6 +77,7 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   onProgress({ phase: 'load', step: 0, steps: 1 });
   const opened = openBase(job.basePath);
   const { base } = opened;
+  checkWeights(base);
   const { preset, resolution, instancePrompt, classPrompt, ...given } = job.settings;
   const settings = effectiveSettings(preset ?? opened.defaults.preset, given as Partial<TrainingSettings>);
   for (const warning of checkClassName(base.tokenizer, job.className)) onWarning(warning);

@@ -1,0 +1,243 @@
+/** Learning and drawing with nothing faked, on a tiny checkpoint of random weights: every kind, stop, crash, resume. */
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { EngineCrashedError, StoppedError } from '../../sdk/errors';
+import { writePng } from '../../sdk/images/png';
+import { createEngine, type Engine } from '../../sdk/jobs/engine';
+import type { GenerateRequest } from '../../sdk/jobs/generation';
+import { listJobs, readJob } from '../../sdk/jobs/jobs';
+import type { PersonalizationSettings } from '../../sdk/jobs/personalization-settings';
+import type { ProgressEvent } from '../../sdk/jobs/progress';
+import type { Subject } from '../../sdk/subjects/subjects';
+import { toyPhotos } from '../../sdk/toybox/toy-subject';
+
+const base = join(import.meta.dirname, '../../fixtures/golden/sd15-tiny');
+let folder: string;
+let photos: string;
+const engines: Engine[] = [];
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'dreambooth-real-'));
+  photos = join(folder, 'photos');
+  mkdirSync(photos);
+  for (const [i, data] of toyPhotos({ class: 'dog', seed: 3 }).slice(0, 3).entries()) {
+    await writePng(join(photos, `${i}.png`), { width: 64, height: 64, data });
+  }
+});
+afterEach(async () => {
+  for (const engine of engines.splice(0)) await engine.close();
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function engineIn(home: string, mode: 'process' | 'in-process' = 'in-process'): Engine {
+  const engine = createEngine({ home: join(folder, home), base, mode });
+  engines.push(engine);
+  return engine;
+}
+
+const quick: PersonalizationSettings = { steps: 3, classImages: 2, checkpointEvery: 2, learningRate: 1e-3 };
+
+const kinds: readonly (readonly [string, PersonalizationSettings])[] = [
+  ['a LoRA with class images', { rank: 2 }],
+  [
+    'a LoRA of both networks, the base in place of class images, min-SNR',
+    { trainTextEncoder: true, prior: 'adapter-off', snrGamma: 5, textEncoderLearningRate: 5e-4 },
+  ],
+  [
+    'all weights of the UNet, no prior, gradients of two batches gathered, a cosine',
+    {
+      kind: 'full',
+      prior: 'none',
+      gradientAccumulationSteps: 2,
+      learningRateSchedule: 'cosine',
+      warmupSteps: 1,
+    },
+  ],
+  [
+    'all weights of both networks, batches of two, mirrored photos',
+    { kind: 'full', trainTextEncoder: true, batchSize: 2, flip: true },
+  ],
+];
+
+/** Every weight file of a subject as one line. */
+function weightsOf(subject: Subject): string {
+  return readdirSync(subject.folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.name.endsWith('.safetensors'))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort()
+    .map((file) => readFileSync(file).toString('base64'))
+    .join();
+}
+
+const learn = (engine: Engine, name: string, settings: PersonalizationSettings, seed = 1) =>
+  engine.personalize({ images: [photos], className: 'dog', name, seed, settings: { ...quick, ...settings } });
+
+async function draw(engine: Engine, prompt: string, request: Partial<GenerateRequest> = {}): Promise<Buffer> {
+  const [image] = await engine.generate({ prompt, seed: 5, steps: 2, ...request });
+  return Buffer.from(image!.png);
+}
+
+/** Where a run is stopped, one after another: within each phase, before the first update, and between updates. */
+const stops = [
+  ['class-images', 0],
+  ['encode', 1],
+  ['train', 0],
+  ['train', 1],
+  ['train', 2],
+] as const;
+
+describe.each(kinds)('%s', (title, settings) => {
+  test('is learned, changes what is drawn, and ends in the same bits when stopped and resumed again and again', async () => {
+    const engine = engineIn(`straight ${title}`);
+    const subject = await learn(engine, 'rex', settings);
+    expect(subject.kind).toBe(settings.kind ?? 'lora');
+    const drawn = await draw(engine, 'a photo of @rex');
+    expect(drawn.equals(await draw(engine, `a photo of ${subject.identifier} dog`))).toBe(false);
+
+    const again = engineIn(`stopped ${title}`);
+    const request = {
+      images: [photos],
+      className: 'dog',
+      name: 'rex',
+      seed: 1,
+      settings: { ...quick, ...settings },
+    };
+    let job: string | undefined;
+    for (const [phase, step] of stops) {
+      if (phase === 'class-images' && (settings.prior ?? 'images') !== 'images') continue;
+      const stop = new AbortController();
+      const onProgress = (event: ProgressEvent) => {
+        if (event.kind === 'step-end' && event.phase === phase && event.step === step) stop.abort();
+      };
+      const run = { onProgress, signal: stop.signal };
+      const working = job === undefined ? again.personalize(request, run) : again.resume(job, run);
+      const stopped = await working.catch((error) => error);
+      expect(stopped, `${phase} ${step}`).toBeInstanceOf(StoppedError);
+      expect(listJobs(again.home)).toMatchObject([{ state: 'stopped' }]);
+      job = stopped.job as string;
+    }
+    const resumed = await again.resume(job!);
+    expect(weightsOf(subject).length).toBeGreaterThan(1000);
+    expect(weightsOf(resumed) === weightsOf(subject)).toBe(true);
+  });
+});
+
+test('a process killed in the middle loses nothing up to its checkpoint, and ends in the same bits', async () => {
+  const engine = engineIn('killed', 'process');
+  const onProgress = (event: ProgressEvent) => {
+    if (event.kind === 'step-end' && event.phase === 'train' && event.step === 3) engine.kill();
+  };
+  const settings = { ...quick, steps: 30 };
+  const request = { images: [photos], className: 'dog', name: 'rex', seed: 1, settings };
+  const crash = await engine.personalize(request, { onProgress }).catch((error) => error);
+  expect(crash).toBeInstanceOf(EngineCrashedError);
+  expect(readJob(engine.home, crash.job).state).toBe('failed');
+  const steps: number[] = [];
+  const resumed = await engineIn('killed').resume(crash.job, {
+    onProgress(event) {
+      if (event.kind === 'step-end' && event.phase === 'train') steps.push(event.step);
+    },
+  });
+  // From a checkpoint, not from the start.
+  expect(steps[0]).toBeGreaterThanOrEqual(2);
+  const straight = await learn(engineIn('unkilled'), 'rex', { steps: 30 });
+  expect(weightsOf(resumed) === weightsOf(straight)).toBe(true);
+});
+
+describe('subjects in prompts', () => {
+  test('several in one picture, each with its weight, switched on a base that stays loaded', async () => {
+    const engine = engineIn('several');
+    await learn(engine, 'rex', {});
+    await learn(engine, 'mia', {}, 2);
+    const [one, other, both, weak, none] = [
+      await draw(engine, '@rex on a road'),
+      await draw(engine, '@mia on a road'),
+      await draw(engine, '@rex and @mia on a road'),
+      await draw(engine, '@rex:0.1 and @mia on a road'),
+      await draw(engine, 'a dog on a road'),
+    ];
+    const pictures = [one, other, both, weak, none].map((png) => png.toString('base64'));
+    expect(new Set(pictures).size).toBe(5);
+    // The LoRA of another subject, mentioned or not, leaves no trace.
+    expect((await draw(engine, '@rex on a road')).equals(one)).toBe(true);
+    expect((await draw(engine, '@rex:0 on a road')).equals(one)).toBe(false);
+    const [first, second] = await engine.generate({ prompt: '@rex', count: 2, seed: 8, steps: 2 });
+    const [alone] = await engine.generate({ prompt: '@rex', seed: 9, steps: 2 });
+    expect(Buffer.from(second!.png).equals(Buffer.from(alone!.png))).toBe(true);
+    expect(Buffer.from(first!.png).equals(Buffer.from(alone!.png))).toBe(false);
+  });
+
+  test('what a prompt has beyond 77 tokens is told', async () => {
+    const warnings: string[] = [];
+    const engine = engineIn('long');
+    const prompt = `a photo of ${'a very '.repeat(60)}long tail`;
+    await engine.generate(
+      { prompt, steps: 1, seed: 1 },
+      { onProgress: (event) => event.kind === 'warning-found' && warnings.push(event.message) },
+    );
+    expect(warnings.join()).toMatch(/77 tokens.*cut off was.*long tail/);
+  });
+
+  test.each([
+    [{ width: 60 }, 'width is 60; this base makes multiples of 8 pixels: 64 is the nearest'],
+    [{ height: 100 }, 'height is 100'],
+    [{ count: 0 }, 'count is 0'],
+    [{ steps: 2000 }, 'steps is 2000'],
+    [{ scheduler: 'nope' }, 'there is no scheduler "nope"'],
+  ])('%j is refused', async (request, message) => {
+    await expect(draw(engineIn('sizes'), 'a dog', request)).rejects.toThrow(message);
+  });
+
+  test('sizes that halving does not divide are drawn', async () => {
+    const [image] = await engineIn('sizes').generate({ prompt: 'a dog', width: 72, height: 40, steps: 1 });
+    expect(image).toMatchObject({ width: 72, height: 40 });
+  });
+});
+
+test('work in its process leaves the event loop free, and a stop is heeded within a step', async () => {
+  const engine = engineIn('responsive', 'process');
+  const stop = new AbortController();
+  let last = performance.now();
+  let longest = 0;
+  let training = false;
+  const timer = setInterval(() => {
+    const now = performance.now();
+    if (training) longest = Math.max(longest, now - last);
+    last = now;
+  }, 5);
+  const onProgress = (event: ProgressEvent) => {
+    if (event.kind !== 'step-end' || event.phase !== 'train') return;
+    training = true;
+    if (event.step === 20) stop.abort();
+  };
+  const request = { images: [photos], className: 'dog', settings: { ...quick, steps: 1000 } };
+  const stopped = await engine
+    .personalize(request, { onProgress, signal: stop.signal })
+    .catch((error) => error);
+  clearInterval(timer);
+  expect(stopped).toBeInstanceOf(StoppedError);
+  expect(longest).toBeLessThan(500);
+});
+
+test('two processes that learn under one name: one does, the other is told', async () => {
+  const home = join(folder, 'raced');
+  const code = `
+    import { createEngine } from ${JSON.stringify(join(import.meta.dirname, '../../sdk/jobs/engine.ts'))};
+    const engine = createEngine({ home: ${JSON.stringify(home)}, base: ${JSON.stringify(base)}, mode: 'in-process' });
+    await engine.personalize({ images: [${JSON.stringify(photos)}], className: 'dog', name: 'rex',
+      settings: ${JSON.stringify(quick)} }).then(() => console.log('learned'), (error) => console.log(error.code));
+  `;
+  const run = () =>
+    new Promise<string>((resolve) => {
+      const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code]);
+      let out = '';
+      child.stdout.on('data', (data) => {
+        out += data;
+      });
+      child.on('close', () => resolve(out.trim()));
+    });
+  expect((await Promise.all([run(), run()])).sort()).toEqual(['learned', 'name-taken']);
+});
