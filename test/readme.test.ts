@@ -1,0 +1,87 @@
+/** What README promises: its programs compile, its commands and options exist, its test command is the one that is run. */
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import ts from 'typescript';
+import { expect, test } from 'vitest';
+import { createProgram } from '../adapters/cli/program';
+import type { Session } from '../adapters/cli/session';
+import * as sdk from '../sdk/index';
+
+const root = join(import.meta.dirname, '..');
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const blocks = (language: string) =>
+  [...readme.matchAll(/^```(\w+)\n(.*?)^```$/gms)].flatMap(([, name, code]) =>
+    name === language ? [code!] : [],
+  );
+
+test('its programs compile against the public list', { timeout: 60_000 }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'readme-'));
+  try {
+    symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+    const files = blocks('ts').map((code, i) => {
+      const file = join(folder, `block-${i}.ts`);
+      writeFileSync(file, code);
+      return file;
+    });
+    expect(files.length).toBeGreaterThan(1);
+    const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), (file) => readFileSync(file, 'utf8'));
+    const { options } = ts.parseJsonConfigFileContent({ ...config, files: [], include: [] }, ts.sys, root);
+    const program = ts.createProgram(files, {
+      ...options,
+      types: ['node'],
+      typeRoots: [join(root, 'node_modules/@types')],
+    });
+    const problems = ts
+      .getPreEmitDiagnostics(program)
+      .filter(({ file }) => file?.fileName.startsWith(folder));
+    expect(problems.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'))).toEqual([]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('its commands and options exist', () => {
+  const program = createProgram({ stdout: process.stdout } as unknown as Session, () => {});
+  const lines = blocks('sh')
+    .flatMap((code) => code.split('\n'))
+    .filter((line) => line.startsWith('npx dreambooth'));
+  expect(lines.length).toBeGreaterThan(3);
+  for (const line of lines) {
+    const words = line
+      .replace(/"[^"]*"/g, 'text')
+      .split(/\s+/)
+      .slice(2);
+    let command: Command = program;
+    while (words[0] !== undefined) {
+      const next = command.commands.find((one) => one.name() === words[0]);
+      if (!next) break;
+      command = next;
+      words.shift();
+    }
+    expect(command, line).not.toBe(program);
+    const known = command.options.flatMap(({ short, long }) => [short, long]);
+    for (const word of words.filter((one) => one.startsWith('-'))) expect(known, line).toContain(word);
+  }
+});
+
+test('its npm scripts exist, and its test command is the one that CI takes from it', () => {
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  for (const [, script] of readme.matchAll(/npm run ([\w:-]+)/g)) expect(scripts).toHaveProperty(script!);
+  expect(readme).toMatch(/<!-- test command -->\n```sh\nnpm install && npm test\n```/);
+});
+
+test('its table of errors has every error of the public list, with its code', () => {
+  const table = readme.slice(readme.indexOf('| class | code |'));
+  const errors = Object.entries(sdk).filter(([name]) => name.endsWith('Error') && name !== 'DreamBoothError');
+  expect(errors.length).toBeGreaterThan(15);
+  for (const [name] of errors) {
+    expect(table).toContain(`\`${name}\``);
+    const code = name
+      .replace(/Error$/, '')
+      .replace(/(?!^)[A-Z]/g, '-$&')
+      .toLowerCase();
+    expect(table).toContain(`\`${code}\``);
+  }
+});
