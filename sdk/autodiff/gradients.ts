@@ -5,6 +5,7 @@
  */
 import type { Value } from '../graph/graph';
 import { isReal, type OpType, op } from '../graph/operators';
+import { attentionGradient } from './attention';
 import { convGradient, convTransposeGradient } from './convolution';
 import { type GradientRule, notDifferentiable } from './gradient-rule';
 import { groupNormalizationGradient, layerNormalizationGradient } from './normalization';
@@ -12,7 +13,6 @@ import { padsOfSlice, resizeGradient, scatterRows } from './rearranging';
 
 type Table = { readonly [T in OpType]: GradientRule<T> | typeof notDifferentiable };
 
-const lastAxisSum = (x: Value) => op.ReduceSum(x, { axes: [-1], keepdims: 1 });
 const like = (dy: Value, x: Value) => op.Expand(dy, { shape: x.shape });
 /** `dy` with the axes that a reduction dropped put back as ones. */
 const restored = (dy: Value, x: Value, axes: readonly number[]) => {
@@ -133,17 +133,7 @@ export const gradients: Table = {
   ConvTranspose: convTransposeGradient,
   LayerNormalization: layerNormalizationGradient,
   GroupNormalization: groupNormalizationGradient,
-  // With P the probabilities and dP = dO·vᵀ: dS = P∘(dP − Σ dP∘P), and Σ_j dP∘P = Σ dO∘O, which is far smaller.
-  Attention: ({ inputs: [q, k, v], outputs: [y, p], attributes: { scale }, dy }) => {
-    const dProbabilities = op.FusedMatMul(dy, v, { transB: 1 });
-    const dScores = op.Mul(p!, op.Sub(dProbabilities, lastAxisSum(op.Mul(dy, y!))));
-    return [
-      op.FusedMatMul(dScores, k, { alpha: scale }),
-      op.FusedMatMul(dScores, q, { alpha: scale, transA: 1 }),
-      op.FusedMatMul(p!, dy, { transA: 1 }),
-      dScores,
-    ];
-  },
+  Attention: attentionGradient,
   Loop: () => {
     throw new Error('a loop runs finished steps; differentiate its body before it becomes one');
   },

@@ -365,10 +365,10 @@ export const operators = {
   ),
   /**
    * softmax(scale · q kᵀ + mask) v over the last two axes, as ONNX 23, lowered. The mask is added before the softmax.
-   * Outputs: y; for the gradient, the attention probabilities.
+   * Outputs: y; for the gradient, the attention probabilities. `recompute` 1: the backward pass computes those again.
    */
   Attention: operator<readonly [q: Value, k: Value, v: Value, mask?: Value]>()(
-    { scale: 'float' },
+    { scale: 'float', recompute: 'int?' },
     ([q, k, v, mask]): readonly ValueType[] => {
       const dtype = realType([q, k, v, mask]);
       const scores = matMulShape(q.shape, k.shape, false, true);

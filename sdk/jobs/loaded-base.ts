@@ -6,7 +6,7 @@ import { assertFinite } from '../checkpoint/finite-weights';
 import { InvalidOptionError } from '../errors';
 import type { CreateSession } from '../graph/session';
 import { type BaseModel, readBaseModel } from '../models/base-model';
-import { createSession } from '../runtime/session';
+import { createSession, type SessionOptions } from '../runtime/session';
 import { createPipeline, type Pipeline, type PipelineShape } from '../sampling/pipeline';
 import type { WorkContext } from './work-context';
 
@@ -41,8 +41,9 @@ export function openBase(path: string): OpenedBase {
 }
 
 /** Sessions on the device and threads that the engine was told. */
-export function sessionsOf({ device, threads }: WorkContext): CreateSession {
-  return (outputs) => createSession(outputs, { device, ...(threads === null ? {} : { threads }) });
+export function sessionsOf({ device, threads }: WorkContext, purpose: SessionOptions = {}): CreateSession {
+  return (outputs) =>
+    createSession(outputs, { ...purpose, device, ...(threads === null ? {} : { threads }) });
 }
 
 /** A pipeline, kept loaded. `weights` names what of the base was exchanged (a fully trained subject), if anything. */

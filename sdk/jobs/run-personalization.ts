@@ -10,6 +10,7 @@ import type { RgbImage } from '../images/rgb-image';
 import { type LoraMatrices, toDiffusers } from '../lora/lora-file';
 import type { BaseModel } from '../models/base-model';
 import { createRandom } from '../random';
+import { forTraining } from '../runtime/session';
 import { createEncoder } from '../sampling/autoencoder';
 import { createTextEncoder } from '../sampling/text-encoder';
 import { makeFolder } from '../subjects/home';
@@ -143,7 +144,7 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
         onProgress({ phase: 'train', step, steps: settings.steps, loss, imagesPerStep }),
       onCheckpoint: (checkpoint) => writeCheckpoint(checkpointFile, checkpoint),
     },
-    sessions,
+    sessionsOf(context, forTraining),
     from,
   );
 

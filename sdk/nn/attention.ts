@@ -11,15 +11,16 @@ const largeHead = 256 * 256;
  */
 export function attention(q: Value, k: Value, v: Value, heads: number, mask?: Value): Value {
   const [, queries, features] = q.shape as [number, number, number];
-  const scale = 1 / Math.sqrt(features / heads);
-  if (heads === 1) return op.Attention(q, k, v, mask, { scale })[0]!;
-  if (queries * k.shape[1]! >= largeHead) {
+  const isLarge = queries * k.shape[1]! >= largeHead;
+  const how = { scale: 1 / Math.sqrt(features / heads), ...(isLarge ? { recompute: 1 } : {}) };
+  if (heads === 1) return op.Attention(q, k, v, mask, how)[0]!;
+  if (isLarge) {
     const split = new Array<number>(heads).fill(features / heads);
     const [qs, ks, vs] = [q, k, v].map((x) => op.Split(x, { split, axis: 2 })) as [Value[], Value[], Value[]];
-    const each = qs.map((head, i) => op.Attention(head, ks[i]!, vs[i]!, mask, { scale })[0]!);
+    const each = qs.map((head, i) => op.Attention(head, ks[i]!, vs[i]!, mask, how)[0]!);
     return op.Concat(...each, { axis: 2 });
   }
-  const [y] = op.Attention(splitHeads(q, heads), splitHeads(k, heads), splitHeads(v, heads), mask, { scale });
+  const [y] = op.Attention(splitHeads(q, heads), splitHeads(k, heads), splitHeads(v, heads), mask, how);
   return op.Reshape(op.Transpose(y!, { perm: [0, 2, 1, 3] }), { shape: q.shape });
 }
 

@@ -476,16 +476,23 @@ export const operatorCases: { readonly [T in OpType]: readonly OperatorCase<T>[]
     ]),
     ...over({ num_groups: 2, epsilon: 0.1 }, ['single pixels', normal(3, 4, 1, 1), normal(4), normal(4)]),
   ],
-  Attention: over(
-    { scale: 0.6 },
-    ['one head', normal(3, 2), normal(4, 2), normal(4, 5)],
-    ['batched', normal(2, 3, 2), normal(2, 4, 2), normal(2, 4, 2)],
-    ['heads', normal(2, 2, 3, 2), normal(2, 2, 4, 2), normal(2, 2, 4, 2)],
-    ['heads and a mask', normal(2, 2, 3, 2), normal(2, 2, 3, 2), normal(2, 2, 3, 2), normal(3, 3)],
-    ['one head and a mask', normal(3, 2), normal(4, 2), normal(4, 3), normal(1, 4)],
-    ['mask given as absent', normal(3, 2), normal(4, 2), normal(4, 3), undefined],
-    ['keys shared by the batch', normal(2, 3, 2), normal(1, 4, 2), normal(1, 4, 3)],
-  ),
+  Attention: [
+    ...over(
+      { scale: 0.6, recompute: 1 },
+      ['probabilities computed again', normal(2, 3, 2), normal(2, 4, 2), normal(2, 4, 2)],
+      ['computed again with a mask', normal(3, 2), normal(4, 2), normal(4, 3), normal(3, 4)],
+    ),
+    ...over(
+      { scale: 0.6 },
+      ['one head', normal(3, 2), normal(4, 2), normal(4, 5)],
+      ['batched', normal(2, 3, 2), normal(2, 4, 2), normal(2, 4, 2)],
+      ['heads', normal(2, 2, 3, 2), normal(2, 2, 4, 2), normal(2, 2, 4, 2)],
+      ['heads and a mask', normal(2, 2, 3, 2), normal(2, 2, 3, 2), normal(2, 2, 3, 2), normal(3, 3)],
+      ['one head and a mask', normal(3, 2), normal(4, 2), normal(4, 3), normal(1, 4)],
+      ['mask given as absent', normal(3, 2), normal(4, 2), normal(4, 3), undefined],
+      ['keys shared by the batch', normal(2, 3, 2), normal(1, 4, 2), normal(1, 4, 3)],
+    ),
+  ],
   Loop: over({ body: loopBody(), trips: 3 }, [
     'state, a constant and a gathered sum',
     normal(2, 3),
