@@ -22,7 +22,7 @@ export function nameStem(className: string): string {
   return stem === '' || devices.test(stem) ? 'subject' : stem;
 }
 
-/** `names` with the ones nearest to `wanted` first (fewest letters to insert, delete, change), else by name. */
+/** `names` with the ones nearest to `wanted` first (fewest letters to insert, delete, change, swap), else by name. */
 export function nearestFirst(wanted: string, names: readonly string[]): string[] {
   const distances = new Map(names.map((name) => [name, editDistance(wanted, name)]));
   return [...names].sort((a, b) => distances.get(a)! - distances.get(b)! || (a < b ? -1 : 1));
@@ -36,15 +36,19 @@ export function likelyMeant(typed: string, names: readonly string[]): string | u
   return editDistance(typed.toLowerCase(), nearest.toLowerCase()) <= allowed ? nearest : undefined;
 }
 
-/** Levenshtein's distance, one row at a time. */
+/** Letters to insert, delete, change or swap with their neighbour (Damerau), one row at a time. */
 function editDistance(a: string, b: string): number {
+  let before: number[] = [];
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];
     for (let j = 1; j <= b.length; j++) {
       const change = row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(change, row[j]! + 1, next[j - 1]! + 1));
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swap = swapped ? before[j - 2]! + 1 : change;
+      next.push(Math.min(change, swap, row[j]! + 1, next[j - 1]! + 1));
     }
+    before = row;
     row = next;
   }
   return row[b.length]!;

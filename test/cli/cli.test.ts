@@ -1,0 +1,330 @@
+/** The command line as people and programs meet it. What computes runs the built program on a tiny checkpoint. */
+import { spawn } from 'node:child_process';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { main } from '../../adapters/cli/main';
+import { createProgram } from '../../adapters/cli/program';
+import type { Session } from '../../adapters/cli/session';
+import { readPngText, writePng } from '../../sdk/images/png';
+import { toyPhotos } from '../../sdk/toybox/toy-subject';
+
+const root = join(import.meta.dirname, '../..');
+const base = join(root, 'fixtures/golden/sd15-tiny');
+const program = join(root, 'dist/adapters/cli.js');
+let folder: string;
+let photos: string;
+let home: string;
+
+beforeAll(async () => {
+  if (!existsSync(program)) throw new Error('The program is not built: npm run build');
+  folder = mkdtempSync(join(tmpdir(), 'dreambooth-cli-'));
+  photos = join(folder, 'photos');
+  home = join(folder, 'home');
+  mkdirSync(photos);
+  for (const [i, data] of toyPhotos({ class: 'dog', seed: 3 }).slice(0, 3).entries()) {
+    await writePng(join(photos, `${i}.png`), { width: 64, height: 64, data });
+  }
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const collector = () => {
+  let text = '';
+  const stream = new Writable({
+    write(chunk, _, done) {
+      text += chunk;
+      done();
+    },
+  });
+  return { stream, text: () => text };
+};
+
+/** In this process; nothing that computes. */
+async function call(...parameters: string[]) {
+  const [out, err] = [collector(), collector()];
+  const code = await main([...parameters], {
+    loadSdk: () => import('../../sdk/index') as never,
+    stdout: out.stream,
+    stderr: err.stream,
+  });
+  return { code, out: out.text(), err: err.text() };
+}
+
+/** The built program, in a process of its own; `onLine` sees each line of its output with the process. */
+function start(
+  parameters: readonly string[],
+  onLine?: (line: string, child: ReturnType<typeof spawn>) => void,
+) {
+  return new Promise<{ code: number | null; out: string; err: string }>((resolve) => {
+    const child = spawn(process.execPath, [program, ...parameters], { cwd: folder });
+    let [out, err, rest] = ['', '', ''];
+    child.stdout.on('data', (data) => {
+      out += data;
+      rest += data;
+      const lines = rest.split('\n');
+      rest = lines.pop()!;
+      for (const line of lines) onLine?.(line, child);
+    });
+    child.stderr.on('data', (data) => {
+      err += data;
+    });
+    child.on('close', (code) => resolve({ code, out, err }));
+  });
+}
+
+const events = (out: string) =>
+  out
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+const quick = ['--base', base, '--steps', '3', '--set', 'classImages=2', '--set', 'checkpointEvery=1'];
+
+describe('help', () => {
+  test('a bare call shows it, with an example, and is not wrong', async () => {
+    const { code, out } = await call();
+    expect(code).toBe(0);
+    expect(out).toMatch(/Commands:[\s\S]*Example:\n {2}\$ dreambooth personalize/);
+  });
+
+  test('every command has an example that it understands itself', () => {
+    const commands = createProgram(
+      { stdout: process.stdout } as unknown as Session,
+      () => {},
+    ).commands.flatMap((command) => [command, ...command.commands]);
+    expect(commands.length).toBeGreaterThan(12);
+    for (const command of commands) {
+      let help = '';
+      command.configureOutput({
+        writeOut(text) {
+          help += text;
+        },
+      });
+      command.outputHelp();
+      expect(help, command.name()).toMatch(/Example:\n {2}\$ dreambooth /);
+    }
+  });
+});
+
+describe('wrong use: exit code 2, one sentence, where to look', () => {
+  test.each([
+    [['personalise', 'x'], /Unknown command 'personalise'.*Did you mean personalize/is],
+    [['personalize'], /Missing required argument 'photos'/],
+    [['personalize', 'x.png'], /--class is missing: say what the subject is, as --class dog/],
+    [['personalize', 'x.png', '--clas', 'dog'], /Unknown option '--clas'.*--class/is],
+    [['generate', 'x', '--steps', 'many'], /Give a whole number/],
+    [['generate', 'x', '--out', 'picture.jpg'], /written as PNG/],
+    [['personalize', 'x.png', '--class', 'dog', '--set', 'rank'], /--set rank is no key=value/],
+    [
+      ['personalize', 'x.png', '--class', 'dog', '--set', 'rnak=8'],
+      /no training setting "rnak".*Did you mean "rank"/s,
+    ],
+    [['personalize', 'x.png', '--class', 'dog', '--set', 'rank=0'], /rank is 0/],
+    [['personalize', 'x.png', '--class', 'dog', '--prior', 'nothing'], /prior.*images.*adapter-off.*none/s],
+    [['evaluate', 'moon'], /no protocol "moon"; there is toybox/],
+    [['subjects', 'shwo'], /unknown command 'shwo'; did you mean show/i],
+  ])('%j', async (parameters, message) => {
+    const { code, out, err } = await call(...parameters, '--home', home);
+    expect(code).toBe(2);
+    expect(err).toMatch(message);
+    expect(out).toBe('');
+    const asJson = await call(...parameters, '--home', home, '--json');
+    expect(asJson.code).toBe(2);
+    expect(asJson.err).toBe('');
+    expect(events(asJson.out).at(-1)).toMatchObject({
+      event: 'error',
+      message: expect.stringMatching(message),
+    });
+  });
+});
+
+describe('failures: exit code 1, what was found and what to do', () => {
+  test('photos that are none, an unknown subject, a missing base', async () => {
+    writeFileSync(join(folder, 'text.png'), 'no picture');
+    const learn = (...rest: string[]) =>
+      start(['personalize', ...rest, '--class', 'dog', '--home', home, ...quick]);
+    const text = await learn('text.png');
+    expect(text.code).toBe(1);
+    expect(text.err).toMatch(/text\.png/);
+    expect((await learn(join(folder, 'nowhere.png'))).err).toMatch(/missing-file.*nowhere\.png/);
+    expect((await call('generate', 'a @rax', '--home', home)).err).toMatch(/no subject @rax/);
+    const noBase = await call('generate', 'a dog', '--base', join(folder, 'no-base'), '--home', home);
+    expect(noBase).toMatchObject({ code: 1, err: expect.stringMatching(/no base model at .*no-base/) });
+    expect(await call('resume', 'nojob', '--home', home)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/no job/),
+    });
+  });
+
+  test('a base with a NaN among its weights', async () => {
+    const damaged = join(folder, 'damaged');
+    cpSync(base, damaged, { recursive: true });
+    const file = join(damaged, 'unet/diffusion_pytorch_model.safetensors');
+    const bytes = readFileSync(file);
+    bytes.writeUInt32LE(0x7fc00000, bytes.length - 4);
+    writeFileSync(file, bytes);
+    const { code, err } = await start([
+      'generate',
+      'a dog',
+      '--base',
+      damaged,
+      '--home',
+      home,
+      '--steps',
+      '1',
+    ]);
+    expect(code).toBe(1);
+    expect(err).toMatch(/non-finite-weight.*unet\..*NaN/);
+  });
+});
+
+describe('learning and drawing', () => {
+  test('the whole way, as JSON and in words', async () => {
+    const learned = await start([
+      'personalize',
+      photos,
+      '--class',
+      'dog',
+      '--name',
+      'rex',
+      '--json',
+      '--home',
+      home,
+      ...quick,
+    ]);
+    expect(learned.code).toBe(0);
+    const told = events(learned.out);
+    expect(told[0]).toMatchObject({ event: 'started', job: expect.stringMatching(/^rex-/) });
+    const training = told.filter(({ event, phase }) => event === 'progress' && phase === 'train');
+    expect(training.map(({ step, steps }) => [step, steps])).toEqual([
+      [0, 3],
+      [1, 3],
+      [2, 3],
+      [3, 3],
+    ]);
+    expect(training.at(-1).loss).toBeGreaterThan(0);
+    expect(told.at(-1)).toMatchObject({ event: 'done', subject: 'rex', files: expect.any(Array) });
+    for (const file of told.at(-1).files) expect(existsSync(file)).toBe(true);
+
+    const drawn = await start([
+      'generate',
+      'a @rex',
+      '-n',
+      '2',
+      '--seed',
+      '7',
+      '--steps',
+      '2',
+      '--out',
+      'pictures/',
+      '--home',
+      home,
+    ]);
+    expect(drawn.code).toBe(0);
+    expect(readdirSync(join(folder, 'pictures')).sort()).toEqual(['a-rex-7.png', 'a-rex-8.png']);
+    expect(drawn.out.trim().split('\n')).toHaveLength(2);
+    const alone = [
+      'generate',
+      'a @rex',
+      '--seed',
+      '8',
+      '--steps',
+      '2',
+      '--scheduler',
+      'DPMPP-2m-karras',
+      '--out',
+      'one.png',
+    ];
+    expect((await start([...alone, '--home', home])).code).toBe(0);
+    const one = readFileSync(join(folder, 'one.png'));
+    expect(one.equals(readFileSync(join(folder, 'pictures/a-rex-8.png')))).toBe(true);
+    const { parameters } = readPngText(one);
+    expect(parameters).toContain('a @rex\nSteps: 2, Sampler: dpmpp_2m_karras');
+
+    const job = (await call('jobs', 'list', '--json', '--home', home)).out;
+    expect(events(job).find(({ id }) => id === told[0].job)).toMatchObject({ state: 'done' });
+    expect(events((await call('subjects', '--json', '--home', home)).out)[0]).toMatchObject({
+      name: 'rex',
+      id: expect.any(String),
+    });
+    expect((await call('subjects', 'show', '@rex', '--home', home)).out).toContain('learned with "a ');
+  });
+
+  test('Ctrl-C stops at the next step and says how to go on, to the same bits; a done job is not resumed', async () => {
+    const learn = (name: string) => [
+      'personalize',
+      photos,
+      '--class',
+      'dog',
+      '--name',
+      name,
+      '--seed',
+      '4',
+      '--json',
+    ];
+    const more = (where: string) => ['--home', join(folder, where), ...quick, '--steps', '6'];
+    const stopped = await start([...learn('max'), ...more('stopped')], (line, child) => {
+      const { phase, step } = JSON.parse(line);
+      if (phase === 'train' && step === 2) child.kill('SIGINT');
+    });
+    expect(stopped.code).toBe(130);
+    const { code, job, message } = events(stopped.out).at(-1);
+    expect(code).toBe('stopped');
+    expect(message).toContain(`dreambooth resume ${job}`);
+    const resumed = await start(['resume', job, '--home', join(folder, 'stopped')]);
+    expect(resumed.code).toBe(0);
+    expect(resumed.out).toMatch(
+      /Learned @max.*\nNext: dreambooth generate "a photo of @max in the snow" --home/,
+    );
+    expect((await start([...learn('max'), ...more('straight')])).code).toBe(0);
+    const lora = (where: string) => readFileSync(join(folder, where, 'subjects/max/lora.safetensors'));
+    expect(lora('stopped').equals(lora('straight'))).toBe(true);
+    expect(await call('resume', job, '--home', join(folder, 'stopped'))).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/job-state/),
+    });
+  });
+
+  test('subjects leave and come back as files, and are renamed and deleted', async () => {
+    const own = join(folder, 'files');
+    const lora = join(root, 'fixtures/golden/sd15-tiny/golden/lora.kohya.safetensors');
+    copyFileSync(lora, join(folder, 'given.safetensors'));
+    const told = ['--class', 'dog', '--identifier', 'sks', '--base', base, '--home', own];
+    const add = (file: string, name: string) =>
+      call('subjects', 'import', join(folder, file), '--name', name, ...told);
+    expect((await add('given.safetensors', 'rex')).code).toBe(0);
+    const out = (format: string, path: string) =>
+      call('subjects', 'export', 'rex', '--format', format, '--out', join(folder, path), '--home', own);
+    expect((await out('diffusers', 'folder')).code).toBe(0);
+    expect((await out('kohya', 'again.safetensors')).code).toBe(0);
+    expect((await add('folder', 'mia')).code).toBe(0);
+    expect((await add('again.safetensors', 'max')).code).toBe(0);
+    const stored = (name: string) => readFileSync(join(own, 'subjects', name, 'lora.safetensors'));
+    expect(stored('max').equals(stored('rex'))).toBe(true);
+    expect(stored('mia').equals(stored('rex'))).toBe(true);
+    expect((await call('subjects', 'rename', 'max', 'mia', '--home', own)).err).toMatch(/name-taken/);
+    expect(await call('subjects', 'rename', 'max', '../x', '--home', own)).toMatchObject({ code: 2 });
+    expect((await call('subjects', 'delete', 'max', '--home', own)).code).toBe(0);
+    expect((await call('subjects', 'show', 'max', '--home', own)).err).toMatch(
+      /There are @rex, @mia|There are @mia, @rex/,
+    );
+  });
+});
+
+test('doctor looks at the machine and says what to do', async () => {
+  const { out } = await call('doctor', '--base', base, '--home', home);
+  expect(out).toMatch(/Node +\d+\.\d+/);
+  expect(out).toMatch(/cpu +usable/);
+  expect(out).toMatch(/cuda +(usable|not usable: .*(ONNXRUNTIME_NODE_INSTALL|NVIDIA))/);
+});
