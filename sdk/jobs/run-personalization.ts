@@ -132,7 +132,7 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   await textEncoder.release();
 
   const checkpointFile = join(context.folder, 'checkpoint.safetensors');
-  const from = readCheckpoint(checkpointFile);
+  const from = readCheckpoint(checkpointFile, opened.fingerprint, job.name);
   const imagesPerStep =
     (settings.prior === 'none' ? 1 : 2) * settings.batchSize * settings.gradientAccumulationSteps;
   onProgress({ phase: 'train', step: from?.trainer.step ?? 0, steps: settings.steps });
@@ -142,7 +142,7 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
       signal,
       onStep: (step, loss) =>
         onProgress({ phase: 'train', step, steps: settings.steps, loss, imagesPerStep }),
-      onCheckpoint: (checkpoint) => writeCheckpoint(checkpointFile, checkpoint),
+      onCheckpoint: (checkpoint) => writeCheckpoint(checkpointFile, opened.fingerprint, checkpoint),
     },
     sessionsOf(context, forTraining),
     from,

@@ -1,23 +1,32 @@
 /** Where a training run stands, as one file that is there whole or not at all. */
 import { existsSync } from 'node:fs';
 import { openSafetensors, readFloat32, writeSafetensors } from '../checkpoint/safetensors';
+import { WrongBaseError } from '../errors';
 import type { RandomState } from '../random';
 import { float32 } from '../tensor';
 import type { DreamBoothCheckpoint } from '../training/train-dreambooth';
 
-/** Throws DiskFullError; an earlier checkpoint in the file then stays. */
-export function writeCheckpoint(file: string, { trainer, random, order }: DreamBoothCheckpoint): void {
+/** `base` is the fingerprint of the base model. Throws DiskFullError; an earlier checkpoint in the file then stays. */
+export function writeCheckpoint(
+  file: string,
+  base: string,
+  { trainer, random, order }: DreamBoothCheckpoint,
+): void {
   const tensors = trainer.blocks.flatMap((block, i) =>
     (['parameter', 'firstSum', 'secondSum'] as const).map(
       (name) => [`${i}.${name}`, float32([block[name].length], block[name])] as const,
     ),
   );
-  const progress = { step: trainer.step, blocks: trainer.blocks.length, random, order };
+  const progress = { step: trainer.step, blocks: trainer.blocks.length, random, order, base };
   writeSafetensors(file, tensors, { progress: JSON.stringify(progress) });
 }
 
-/** Undefined where there is none yet. Throws BrokenFileError for a damaged file. */
-export function readCheckpoint(file: string): DreamBoothCheckpoint | undefined {
+/** Undefined where there is none yet. Throws BrokenFileError for a damaged file, WrongBaseError where the base changed. */
+export function readCheckpoint(
+  file: string,
+  base: string,
+  subject: string,
+): DreamBoothCheckpoint | undefined {
   if (!existsSync(file)) return undefined;
   const { tensors, metadata } = openSafetensors(file);
   const progress = JSON.parse(metadata['progress']!) as {
@@ -25,7 +34,14 @@ export function readCheckpoint(file: string): DreamBoothCheckpoint | undefined {
     blocks: number;
     random: RandomState;
     order: number[];
+    base: string;
   };
+  if (progress.base !== base) {
+    throw new WrongBaseError(
+      subject,
+      `The base model has changed since the training of @${subject} began: put the old files back, or cancel the job and learn the subject again.`,
+    );
+  }
   const array = (i: number, name: string) => readFloat32(tensors.get(`${i}.${name}`)!);
   return {
     trainer: {

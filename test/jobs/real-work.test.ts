@@ -1,10 +1,10 @@
 /** Learning and drawing with nothing faked, on a tiny checkpoint of random weights: every kind, stop, crash, resume. */
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { EngineCrashedError, StoppedError } from '../../sdk/errors';
+import { EngineCrashedError, StoppedError, WrongBaseError } from '../../sdk/errors';
 import { writePng } from '../../sdk/images/png';
 import { createEngine, type Engine } from '../../sdk/jobs/engine';
 import type { GenerateRequest } from '../../sdk/jobs/generation';
@@ -145,6 +145,30 @@ test('a process killed in the middle loses nothing up to its checkpoint, and end
   expect(steps[0]).toBeGreaterThanOrEqual(2);
   const straight = await learn(engineIn('unkilled'), 'rex', { steps: 30 });
   expect(weightsOf(resumed) === weightsOf(straight)).toBe(true);
+});
+
+test('a base that changed while a job was stopped is told, not trained on', async () => {
+  const copy = join(folder, 'base');
+  cpSync(base, copy, { recursive: true });
+  const engine = engineIn('changed');
+  const stop = new AbortController();
+  const onProgress = (event: ProgressEvent) => {
+    if (event.kind === 'step-end' && event.phase === 'train' && event.step === 1) stop.abort();
+  };
+  const request = {
+    images: [photos],
+    className: 'dog',
+    base: copy,
+    settings: { ...quick, prior: 'none' },
+  } as const;
+  const stopped = await engine
+    .personalize(request, { onProgress, signal: stop.signal })
+    .catch((error) => error);
+  const config = join(copy, 'scheduler/scheduler_config.json');
+  writeFileSync(config, readFileSync(config, 'utf8').replace('0.012', '0.013'));
+  const refused = await engine.resume(stopped.job).catch((error) => error);
+  expect(refused).toBeInstanceOf(WrongBaseError);
+  expect(refused.message).toMatch(/base model has changed/);
 });
 
 describe('subjects in prompts', () => {

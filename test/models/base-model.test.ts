@@ -1,0 +1,102 @@
+/** Base models that cannot be built are refused by name, when they are read or when their graph is built. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { openDiffusersFolder } from '../../sdk/checkpoint/diffusers-folder';
+import { MissingWeightError, UnsupportedConfigError, WeightShapeError } from '../../sdk/errors';
+import { Graph } from '../../sdk/graph/graph';
+import { decodeLatents, readAutoencoderConfig } from '../../sdk/models/autoencoder-kl';
+import { type BaseModel, readBaseModel, weightsOf } from '../../sdk/models/base-model';
+import { readClipTextConfig } from '../../sdk/models/clip-text';
+import { readUNetConfig, unet } from '../../sdk/models/unet';
+
+const folder = join(import.meta.dirname, '../../fixtures/golden/sd15-tiny');
+const base = readBaseModel(openDiffusersFolder(folder));
+const config = (component: string) =>
+  JSON.parse(readFileSync(join(folder, component, 'config.json'), 'utf8'));
+
+/** Builds the UNet's graph with other tensors than its own. */
+function build(
+  change: (
+    tensors: Map<string, BaseModel['unet']['tensors'] extends ReadonlyMap<string, infer T> ? T : never>,
+  ) => void,
+) {
+  const tensors = new Map(base.unet.tensors);
+  change(tensors);
+  const graph = new Graph();
+  const { inChannels, crossAttentionDim } = base.unet.config;
+  unet(weightsOf({ ...base, unet: { ...base.unet, tensors } }, 'unet', graph), base.unet.config, {
+    sample: graph.input('sample', 'float32', [1, inChannels, 8, 8]),
+    timesteps: graph.input('timesteps', 'float32', [1]),
+    textEmbeddings: graph.input('text', 'float32', [1, 77, crossAttentionDim]),
+  });
+  return graph;
+}
+
+describe('weights that do not fit their config', () => {
+  test('all there: the graph is built', () => expect(build(() => {}).nodes.length).toBeGreaterThan(500));
+
+  test('a missing one, with the nearest that is there', () => {
+    const key = 'mid_block.resnets.0.conv1.weight';
+    const refusal = () => build((tensors) => tensors.delete(key));
+    expect(refusal).toThrow(MissingWeightError);
+    expect(refusal).toThrow(
+      /unet has no weight "mid_block\.resnets\.0\.conv1\.weight".*nearest is "mid_block\.resnets\.\d\.conv\d\.weight"/,
+    );
+  });
+
+  test('one of another shape, with both', () => {
+    const key = 'conv_in.weight';
+    const refusal = () =>
+      build((tensors) => tensors.set(key, { ...tensors.get(key)!, shape: [16, 5, 3, 3] }));
+    expect(refusal).toThrow(WeightShapeError);
+    expect(refusal).toThrow(/"conv_in\.weight" is \[16,5,3,3\].*asks for \[16,4,3,3\]/);
+  });
+});
+
+describe('configs that ask for more than there is', () => {
+  const readers = {
+    unet: readUNetConfig,
+    vae: readAutoencoderConfig,
+    text_encoder: readClipTextConfig,
+  } as const;
+
+  test.each([
+    ['unet', 'act_fn', 'mish'],
+    ['unet', 'dual_cross_attention', true],
+    ['unet', 'resnet_time_scale_shift', 'scale_shift'],
+    ['unet', 'class_embed_type', 'timestep'],
+    [
+      'unet',
+      'down_block_types',
+      ['AttnDownBlock2D', 'CrossAttnDownBlock2D', 'CrossAttnDownBlock2D', 'DownBlock2D'],
+    ],
+    ['unet', 'conv_in_kernel', 5],
+    ['vae', 'act_fn', 'relu'],
+    ['vae', 'down_block_types', ['AttnDownEncoderBlock2D']],
+    ['text_encoder', 'hidden_act', 'swish'],
+  ] as const)('%s: "%s" of %j is refused by name', (component, key, value) => {
+    const read = readers[component];
+    expect(() => read(config(component))).not.toThrow();
+    expect(() => read({ ...config(component), [key]: value })).toThrow(UnsupportedConfigError);
+    expect(() => read({ ...config(component), [key]: value })).toThrow(key);
+  });
+
+  test.each(Object.keys(readers) as (keyof typeof readers)[])(
+    '%s: a key that nobody knows is refused, not ignored',
+    (component) => {
+      const strange = { ...config(component), attention_sparsity: 0.5 };
+      expect(() => readers[component](strange)).toThrow(/"attention_sparsity" is 0\.5/);
+    },
+  );
+});
+
+test('an autoencoder graph is built from its config alone', () => {
+  const graph = new Graph();
+  const picture = decodeLatents(
+    weightsOf(base, 'vae', graph),
+    base.vae.config,
+    graph.input('latents', 'float32', [1, base.vae.config.latentChannels, 4, 6]),
+  );
+  expect(picture.shape).toEqual([1, 3, 4 * base.vae.config.factor, 6 * base.vae.config.factor]);
+});
