@@ -103,7 +103,9 @@ function createBar(stream: NodeJS.WritableStream): ProgressView {
 function describe({ loss, imagesPerSecond, secondsLeft }: StepEnd): string {
   return [
     loss === undefined ? '' : `loss ${loss.toFixed(4)}`,
-    imagesPerSecond === undefined ? '' : `${imagesPerSecond.toPrecision(2)} images/s`,
+    imagesPerSecond === undefined
+      ? ''
+      : `${imagesPerSecond < 100 ? imagesPerSecond.toPrecision(2) : imagesPerSecond.toFixed(0)} images/s`,
     secondsLeft === null || secondsLeft === 0 ? '' : `${duration(secondsLeft)} left`,
   ]
     .filter((part) => part !== '')
