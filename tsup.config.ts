@@ -3,7 +3,7 @@ import { defineConfig } from 'tsup';
 export default defineConfig({
   entry: {
     index: 'sdk/index.ts',
-    engine: 'sdk/jobs/engine-main.ts',
+    engine: 'sdk/work/engine-main.ts',
     'adapters/cli': 'adapters/cli/bin.ts',
   },
   format: ['esm'],

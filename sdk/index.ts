@@ -40,14 +40,6 @@ export type { JobRecord, JobState } from './jobs/jobs';
 export { cancelJob, listJobs, readJob } from './jobs/jobs';
 export { exportLearned, importLearned } from './jobs/learned-files';
 export type { PersonalizationRequest } from './jobs/personalization';
-export type { PersonalizationSettings, PriorKind } from './jobs/personalization-settings';
-export {
-  checkSettings,
-  personalizationSettings,
-  priorKinds,
-  settingNames,
-} from './jobs/personalization-settings';
-export type { Phase, ProgressEvent, StepEnd } from './jobs/progress';
 export type { RunOptions } from './jobs/run-options';
 export type { SubjectImage } from './jobs/subject-photos';
 export type { GenerateOptions, PersonalizeOptions } from './jobs/top-level';
@@ -70,3 +62,11 @@ export { deleteSubject, listSubjects, readSubject, renameSubject } from './subje
 export type { ToySubject } from './toybox/toy-subject';
 export type { PresetName } from './training/presets';
 export { presetNames } from './training/presets';
+export type { PersonalizationSettings, PriorKind } from './work/personalization-settings';
+export {
+  checkSettings,
+  personalizationSettings,
+  priorKinds,
+  settingNames,
+} from './work/personalization-settings';
+export type { Phase, ProgressEvent, StepEnd } from './work/progress';

@@ -1,9 +1,9 @@
 import { EngineCrashedError, StoppedError } from '../errors';
 import { WorkerExitError, type WorkerProcess } from '../runtime/worker-process';
 import type { Home } from '../subjects/home';
-import type { ProgressEvent } from './progress';
+import type { ProgressEvent } from '../work/progress';
+import type { WorkOrder } from '../work/work';
 import type { EngineSettings, RunOptions } from './run-options';
-import type { WorkOrder } from './work';
 
 /** Work that is no job: it leaves nothing behind, and is asked for again when it breaks off. */
 export async function askEngine<Task, Result>(

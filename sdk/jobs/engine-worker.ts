@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { MissingFileError } from '../errors';
 import { createWorkerProcess, type WorkerProcess } from '../runtime/worker-process';
+import type { Work } from '../work/work';
 import { packageFolder } from './package-folder';
-import type { Work } from './work';
 
 export interface EngineWorkerOptions {
   readonly mode: 'process' | 'in-process';
@@ -30,7 +30,7 @@ function engineProgram(): { module: string; nodeOptions: string[] } {
   if (here.endsWith('.ts')) {
     const loader = createRequire(here).resolve('tsx');
     return {
-      module: join(here, '..', 'engine-main.ts'),
+      module: join(here, '../../work/engine-main.ts'),
       nodeOptions: ['--import', pathToFileURL(loader).href],
     };
   }
@@ -47,10 +47,10 @@ function engineProgram(): { module: string; nodeOptions: string[] } {
 function createInProcessWorker(workerModule: string | undefined): WorkerProcess {
   let queue: Promise<unknown> = Promise.resolve();
   const methods = async () => {
-    const { createWorkerMethods } = await import('./work');
+    const { createWorkerMethods } = await import('../work/work');
     const work: Work =
       workerModule === undefined
-        ? await import('./own-work')
+        ? await import('../work/own-work')
         : await import(/* @vite-ignore */ pathToFileURL(workerModule).href);
     return createWorkerMethods(work);
   };

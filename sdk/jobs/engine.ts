@@ -6,6 +6,7 @@ import type { Device } from '../runtime/session';
 import { type Home, openHome } from '../subjects/home';
 import { readSubject, type Subject } from '../subjects/subjects';
 import type { ToySubject } from '../toybox/toy-subject';
+import type { MeasurementRequest } from '../work/run-measurement';
 import { askEngine } from './ask-engine';
 import { basePath, embeddedBase } from './base-path';
 import { createEngineWorker } from './engine-worker';
@@ -16,7 +17,6 @@ import {
   runGenerationRequest,
 } from './generation';
 import { type PersonalizationRequest, retakeJob, runJob, startJob } from './personalization';
-import type { MeasurementRequest } from './run-measurement';
 import type { EngineSettings, RunOptions } from './run-options';
 
 export interface EngineOptions {

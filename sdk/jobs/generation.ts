@@ -9,9 +9,9 @@ import { defaultSchedulerName, schedulerName } from '../schedulers/index';
 import type { Home } from '../subjects/home';
 import { mentionedNames, resolvePrompt } from '../subjects/prompt';
 import { readSubject, type Subject } from '../subjects/subjects';
+import type { GeneratedPicture, GenerationRequest } from '../work/run-generation';
 import { askEngine } from './ask-engine';
 import { baseName, basePath } from './base-path';
-import type { GeneratedPicture, GenerationRequest } from './run-generation';
 import type { EngineSettings, RunOptions } from './run-options';
 
 export interface GenerateRequest {

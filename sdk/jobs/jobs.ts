@@ -8,9 +8,9 @@ import { readJsonFile } from '../checkpoint/json-file';
 import { BrokenFileError, JobStateError, UnknownJobError } from '../errors';
 import { type Home, makeFolder } from '../subjects/home';
 import { nearestFirst } from '../subjects/subject-name';
+import { personalizationSettings } from '../work/personalization-settings';
+import { phases } from '../work/progress';
 import { type FileLock, liveHolder, takeLock } from './file-lock';
-import { personalizationSettings } from './personalization-settings';
-import { phases } from './progress';
 
 const recordFile = 'job.json';
 

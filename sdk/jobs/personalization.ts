@@ -5,16 +5,16 @@ import { DreamBoothError, EngineCrashedError, InvalidOptionError, StoppedError }
 import { WorkerExitError, type WorkerProcess } from '../runtime/worker-process';
 import type { Home } from '../subjects/home';
 import { createSubject, listSubjects, type Subject } from '../subjects/subjects';
+import { checkSettings, type PersonalizationSettings } from '../work/personalization-settings';
+import type { ProgressEvent } from '../work/progress';
+import type { PersonalizationJob, SubjectDraft } from '../work/run-personalization';
+import type { WorkOrder } from '../work/work';
 import { baseName, basePath } from './base-path';
 import { clearJobFiles, createJob, type HeldJob, holdJob, type JobRecord } from './jobs';
 import { type NameReservation, reserveDefaultName, reserveName } from './name-reservation';
 import { packageVersions } from './package-folder';
-import { checkSettings, type PersonalizationSettings } from './personalization-settings';
-import type { ProgressEvent } from './progress';
 import type { EngineSettings, RunOptions } from './run-options';
-import type { PersonalizationJob, SubjectDraft } from './run-personalization';
 import { readSubjectPhotos, type SubjectImage } from './subject-photos';
-import type { WorkOrder } from './work';
 
 export interface PersonalizationRequest {
   /** 1 to 20 photos, 3 to 6 recommended: files, folders, or bytes. */

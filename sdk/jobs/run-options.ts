@@ -1,5 +1,5 @@
 import type { Device } from '../runtime/session';
-import type { ProgressEvent } from './progress';
+import type { ProgressEvent } from '../work/progress';
 
 /** What a run needs to know of its engine. */
 export interface EngineSettings {

@@ -1,10 +1,10 @@
 /** The two calls that most programs need, on an engine that starts with the first of them. */
 import { type Home, openHome } from '../subjects/home';
 import type { Subject } from '../subjects/subjects';
+import { checkSettings, type PersonalizationSettings } from '../work/personalization-settings';
 import { createEngine, type Engine } from './engine';
 import type { GeneratedImage, GenerateRequest } from './generation';
 import type { PersonalizationRequest } from './personalization';
-import { checkSettings, type PersonalizationSettings } from './personalization-settings';
 import type { RunOptions } from './run-options';
 import type { SubjectImage } from './subject-photos';
 

@@ -5,8 +5,8 @@ import { InvalidOptionError } from '../errors';
 import type { SubjectReport } from '../evaluation/subject-report';
 import { deleteSubject, listSubjects } from '../subjects/subjects';
 import type { ToySubject } from '../toybox/toy-subject';
+import type { PersonalizationSettings } from '../work/personalization-settings';
 import type { Engine } from './engine';
-import type { PersonalizationSettings } from './personalization-settings';
 import type { RunOptions } from './run-options';
 import { runToyTrial } from './toy-trial';
 

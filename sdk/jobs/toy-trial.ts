@@ -6,9 +6,9 @@ import { writePng } from '../images/png';
 import type { Subject } from '../subjects/subjects';
 import { PICTURE_SIZE } from '../toybox/renderer';
 import { type ToySubject, toyPhotos } from '../toybox/toy-subject';
+import type { PersonalizationSettings } from '../work/personalization-settings';
 import { embeddedBase } from './base-path';
 import type { Engine } from './engine';
-import type { PersonalizationSettings } from './personalization-settings';
 import type { RunOptions } from './run-options';
 
 export interface ToyTrialRequest {

@@ -28,8 +28,8 @@ import {
 import { createEngine, type Engine, type EngineOptions } from '../../sdk/jobs/engine';
 import { cancelJob, listJobs, readJob } from '../../sdk/jobs/jobs';
 import type { PersonalizationRequest } from '../../sdk/jobs/personalization';
-import type { ProgressEvent } from '../../sdk/jobs/progress';
 import { listSubjects, subjectNames } from '../../sdk/subjects/subjects';
+import type { ProgressEvent } from '../../sdk/work/progress';
 
 const workerModule = join(import.meta.dirname, 'fake-work.mjs');
 const engineSource = join(import.meta.dirname, '../../sdk/jobs/engine.ts');

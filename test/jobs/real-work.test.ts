@@ -9,10 +9,10 @@ import { writePng } from '../../sdk/images/png';
 import { createEngine, type Engine } from '../../sdk/jobs/engine';
 import type { GenerateRequest } from '../../sdk/jobs/generation';
 import { listJobs, readJob } from '../../sdk/jobs/jobs';
-import type { PersonalizationSettings } from '../../sdk/jobs/personalization-settings';
-import type { ProgressEvent } from '../../sdk/jobs/progress';
 import type { Subject } from '../../sdk/subjects/subjects';
 import { toyPhotos } from '../../sdk/toybox/toy-subject';
+import type { PersonalizationSettings } from '../../sdk/work/personalization-settings';
+import type { ProgressEvent } from '../../sdk/work/progress';
 
 const base = join(import.meta.dirname, '../../fixtures/golden/sd15-tiny');
 let folder: string;
