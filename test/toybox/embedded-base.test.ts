@@ -44,9 +44,13 @@ describe('the embedded base model', () => {
   test('was made with the settings that stand beside it, to the end', () => {
     expect(JSON.parse(readFileSync(join(folder, 'pretraining.json'), 'utf8'))).toEqual(settings);
     const log = readFileSync(join(folder, 'pretraining.txt'), 'utf8');
-    const rounds = settings.autoencoder.rounds.map(({ steps }) => `autoencoder ${steps}/${steps} `);
-    for (const last of [...rounds, `oracle ${settings.oracle.steps}/`, `base ${settings.base.steps}/`]) {
-      expect(log).toContain(last);
+    const last = (name: string, { steps }: { steps: number }) => `${name} ${steps}/${steps} loss`;
+    for (const line of [
+      ...settings.autoencoder.rounds.map((round) => last('autoencoder', round)),
+      last('oracle', settings.oracle),
+      ...settings.base.rounds.map((round) => last('base', round)),
+    ]) {
+      expect(log).toContain(line);
     }
   });
 
