@@ -38,6 +38,8 @@ const lowerings: { readonly [T in OpType]?: Lowering<T> } = {
 
   Conv([x, w, b], window, [y]) {
     const [batch, , ...size] = y!.shape as [number, number, number, number];
+    // Unfolding writes the kernel's sizes into the graph; those of a LoRA are only known when it runs.
+    if (w.source.kind === 'input' && w.source.openAxes.size > 0) return undefined;
     if (!isBetterUnfolded(batch, size[0]! * size[1]!, window.group)) return undefined;
     return [unfoldedConv(x, w, b, window, size)];
   },
