@@ -28,7 +28,7 @@ export function openHome(folder: string = defaultHomeFolder()): Home {
 /** What `openHome` takes when no folder is given; `environment` and `platform` default to this process's own. */
 export function defaultHomeFolder(
   environment: Readonly<Record<string, string | undefined>> = process.env,
-  platform: NodeJS.Platform = process.platform,
+  platform: string = process.platform,
 ): string {
   if (environment['DREAMBOOTH_HOME']) return environment['DREAMBOOTH_HOME'];
   const user = environment['HOME'] || homedir();

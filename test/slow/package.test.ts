@@ -13,6 +13,8 @@ let folder: string;
 let project: string;
 let packed: { filename: string; size: number; files: { path: string }[] };
 
+const firstProgram = () => /```ts\n(.*?)```/s.exec(readFileSync(join(root, 'README.md'), 'utf8'))![1]!;
+
 const run = (command: string, parameters: readonly string[], cwd: string) =>
   execFileSync(command, parameters, {
     cwd,
@@ -41,35 +43,65 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+/** Beside what is built: documents, and the embedded model in the diffusers layout with the record of how it was made. */
+const unbuilt = [
+  'ARCHITECTURE.md',
+  'CHANGELOG.md',
+  'LICENSE',
+  'README.md',
+  'fixtures/toybox/model_index.json',
+  'fixtures/toybox/oracle/config.json',
+  'fixtures/toybox/oracle/model.safetensors',
+  'fixtures/toybox/pretraining.json',
+  'fixtures/toybox/pretraining.txt',
+  'fixtures/toybox/scheduler/scheduler_config.json',
+  'fixtures/toybox/text_encoder/config.json',
+  'fixtures/toybox/text_encoder/model.safetensors',
+  'fixtures/toybox/tokenizer/merges.txt',
+  'fixtures/toybox/tokenizer/special_tokens_map.json',
+  'fixtures/toybox/tokenizer/tokenizer_config.json',
+  'fixtures/toybox/tokenizer/vocab.json',
+  'fixtures/toybox/unet/config.json',
+  'fixtures/toybox/unet/diffusion_pytorch_model.safetensors',
+  'fixtures/toybox/vae/config.json',
+  'fixtures/toybox/vae/diffusion_pytorch_model.safetensors',
+  'package.json',
+];
+
 describe('the package', () => {
   test('holds the built program, the embedded model and the documents, and nothing else', () => {
     const paths = packed.files.map(({ path }) => path);
-    for (const path of [
-      'dist/index.js',
-      'dist/index.d.ts',
-      'dist/engine.js',
-      'dist/adapters/cli.js',
-      'README.md',
-      'LICENSE',
-    ]) {
-      expect(paths).toContain(path);
+    expect(paths.filter((path) => !path.startsWith('dist/')).sort()).toEqual(unbuilt);
+    const built = paths.filter((path) => path.startsWith('dist/'));
+    for (const file of ['index.js', 'index.d.ts', 'engine.js', 'adapters/cli.js']) {
+      expect(built).toContain(`dist/${file}`);
     }
-    expect(paths).toContain('fixtures/toybox/unet/diffusion_pytorch_model.safetensors');
-    expect(paths.filter((path) => !/^(dist|fixtures\/toybox)\/|^[^/]+$/.test(path))).toEqual([]);
-    expect(paths.filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'))).toEqual([]);
+    expect(built.filter((path) => !/\.(js|d\.ts)$/.test(path))).toEqual([]);
     expect(packed.size).toBeLessThan(40e6);
   });
 
-  test('is described as bundlers and type checkers expect', async () => {
+  test('is described as bundlers expect', async () => {
     const { messages } = await publint({ pkgDir: root, strict: true });
     expect(messages).toEqual([]);
   });
 
+  test('is described as type checkers expect, and its types stand by themselves', () => {
+    const program = (name: string, file: string) => join(root, 'node_modules', name, file);
+    const attw = program('@arethetypeswrong/cli', 'dist/index.js');
+    const tarball = join(folder, packed.filename);
+    // It ends with an error when it finds a problem; node10 and require() are not meant to find an ESM package.
+    expect(run(process.execPath, [attw, tarball, '--profile', 'esm-only'], root)).toContain('🟢 (ESM)');
+    writeFileSync(join(project, 'first.ts'), firstProgram());
+    const strict = ['--noEmit', '--strict', '--skipLibCheck', 'false'];
+    const target = ['--target', 'es2022', '--lib', 'es2023,dom', '--module', 'nodenext'];
+    run(process.execPath, [program('typescript', 'bin/tsc'), ...strict, ...target, 'first.ts'], project);
+  });
+
   test("README's first program works where nothing but the package is installed", () => {
-    const readme = readFileSync(join(root, 'README.md'), 'utf8');
-    const program = /```ts\n(.*?)```/s.exec(readme)![1]!;
     // The photos of this test are PNG files; 'in-process' would not prove that the engine's program is found.
-    const adapted = program.replaceAll('.jpg', '.png').replace('await image!.save', 'await image.save');
+    const adapted = firstProgram()
+      .replaceAll('.jpg', '.png')
+      .replace('await image!.save', 'await image.save');
     writeFileSync(join(project, 'first.js'), adapted);
     process.env['DREAMBOOTH_HOME'] = join(project, 'home');
     run(process.execPath, ['first.js'], project);
