@@ -52,6 +52,16 @@ export class DiskFullError extends DreamBoothError {
   }
 }
 
+/** A file or folder cannot be made where it was asked for: name another place, or mend its permissions. */
+export class UnwritablePathError extends DreamBoothError {
+  readonly path: string;
+
+  constructor(path: string, message: string, options?: ErrorOptions) {
+    super('unwritable-path', message, options);
+    this.path = path;
+  }
+}
+
 /** A checkpoint of a kind that this package cannot run: choose another. */
 export class UnsupportedModelError extends DreamBoothError {
   constructor(message: string, options?: ErrorOptions) {
@@ -186,16 +196,30 @@ function nearestName(name: string, candidates: readonly string[]): string | unde
 /** The loss or its gradient became NaN or infinite: lower the learning rate, or look at the photos. */
 export class TrainingDivergedError extends DreamBoothError {
   readonly step: number;
+  readonly loss: number;
+  /** The job that goes on from the last good state, where there is one. */
+  readonly job: string | null;
 
-  constructor(step: number, loss: number) {
+  /** `run` is what the training belongs to, and the rate that was too high. */
+  constructor(step: number, loss: number, run?: { readonly job: string; readonly learningRate: number }) {
+    const found = Number.isFinite(loss) ? 'the gradient is NaN or infinite' : `the loss is ${loss}`;
+    const resume =
+      run === undefined
+        ? ''
+        : ` With a tenth of the rate it goes on so: dreambooth resume ${run.job} --set learningRate=${rounded(run.learningRate / 10)}`;
     super(
       'training-diverged',
-      `Training diverged at step ${step}: the loss is ${loss}. The last good state is kept. ` +
-        'Lower the learning rate (a tenth of it is a good try), and check the photos and the base model for damage.',
+      `Training diverged at step ${step}: ${found}. The last good state is kept. ` +
+        `Lower the learning rate, and check the photos and the base model for damage.${resume}`,
     );
     this.step = step;
+    this.loss = loss;
+    this.job = run?.job ?? null;
   }
 }
+
+/** Without the digits that binary fractions add: 0.1 × 0.1 is 0.01. */
+const rounded = (value: number) => Number(value.toPrecision(6));
 
 /** A name that subjects cannot have: choose another. */
 export class InvalidNameError extends DreamBoothError {

@@ -22,6 +22,7 @@ export {
   UnsupportedConfigError,
   UnsupportedLoraError,
   UnsupportedModelError,
+  UnwritablePathError,
   WeightShapeError,
   WrongBaseError,
 } from './errors';
@@ -39,7 +40,7 @@ export type { GeneratedImage, GenerateRequest } from './jobs/generation';
 export type { JobRecord, JobState } from './jobs/jobs';
 export { cancelJob, listJobs, readJob } from './jobs/jobs';
 export { exportLearned, importLearned } from './jobs/learned-files';
-export type { PersonalizationRequest } from './jobs/personalization';
+export type { PersonalizationRequest, ResumeChanges } from './jobs/personalization';
 export type { RunOptions } from './jobs/run-options';
 export type { SubjectImage } from './jobs/subject-photos';
 export type { GenerateOptions, PersonalizeOptions } from './jobs/top-level';

@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { DiskFullError } from '../errors';
+import { writeFailure } from './write-failure';
 
 const largestWrite = 2 ** 30;
 let filesWritten = 0;
@@ -8,7 +8,7 @@ let filesWritten = 0;
 /**
  * Writes a file so that `path` holds either all of `chunks` or what it held before: into a new file
  * beside it, flushed to the disk, then renamed over it. The folder must exist.
- * Throws DiskFullError when there is no room; nothing half-written is left behind in any failure.
+ * Throws DiskFullError when there is no room, UnwritablePathError when it is not allowed; nothing half-written is left behind in any failure.
  */
 export function writeFileAtomically(path: string, chunks: Iterable<Uint8Array>): void {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${filesWritten++}.part`);
@@ -27,19 +27,6 @@ export function writeFileAtomically(path: string, chunks: Iterable<Uint8Array>):
   } catch (cause) {
     if (file !== undefined) closeSync(file);
     rmSync(temporary, { force: true });
-    if (isDiskFull(cause)) {
-      throw new DiskFullError(
-        path,
-        `No room on the disk to write ${path}. What was there before is untouched; free some space and repeat.`,
-        { cause },
-      );
-    }
-    throw cause;
+    throw writeFailure(path, cause);
   }
-}
-
-/** Whether a failed write failed for want of room: no blocks left, or the user's quota used up. */
-function isDiskFull(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return code === 'ENOSPC' || code === 'EDQUOT';
 }

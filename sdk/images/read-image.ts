@@ -6,6 +6,8 @@ import type { RgbImage } from './rgb-image';
 export interface ReadImageOptions {
   /** Told what a reader should know and that did not stop the reading (an animation's first frame was taken). */
   readonly onWarning?: (warning: string) => void;
+  /** What messages call the photo; default: its path. */
+  readonly name?: string;
 }
 
 /** 16,384 × 16,384: beyond what cameras make, and 800 MB when decoded. */
@@ -24,7 +26,8 @@ export async function readImage(
   source: string | Uint8Array,
   options: ReadImageOptions = {},
 ): Promise<RgbImage> {
-  const name = typeof source === 'string' ? source : `the picture of ${source.length} bytes`;
+  const name =
+    options.name ?? (typeof source === 'string' ? source : `the picture of ${source.length} bytes`);
   const bytes = typeof source === 'string' ? readPhotoFile(source) : source;
   if (bytes.length === 0)
     throw new UnreadableImageError(name, `${name} is empty (0 bytes): copy the photo again.`);

@@ -16,7 +16,13 @@ import {
   prepareGeneration,
   runGenerationRequest,
 } from './generation';
-import { type PersonalizationRequest, retakeJob, runJob, startJob } from './personalization';
+import {
+  type PersonalizationRequest,
+  type ResumeChanges,
+  retakeJob,
+  runJob,
+  startJob,
+} from './personalization';
 import type { EngineSettings, RunOptions } from './run-options';
 
 export interface EngineOptions {
@@ -46,8 +52,8 @@ export interface Engine {
    * InvalidNameError, InvalidOptionError, MissingFileError, UnreadableImageError, TrainingDivergedError, DiskFullError…
    */
   personalize(request: PersonalizationRequest, options?: RunOptions): Promise<Subject>;
-  /** Goes on with a job that was stopped, crashed or failed, to the same bits; `name` replaces one taken since. */
-  resume(job: string, options?: RunOptions & { readonly name?: string | undefined }): Promise<Subject>;
+  /** Goes on with a job that was stopped, crashed or failed, to the same bits unless settings change. */
+  resume(job: string, options?: RunOptions & ResumeChanges): Promise<Subject>;
   /** Rejects with UnknownSubjectError, InvalidOptionError, WrongBaseError, StoppedError, EngineCrashedError… */
   generate(request: GenerateRequest, options?: RunOptions): Promise<GeneratedImage[]>;
   /**
@@ -79,7 +85,7 @@ export function createEngine(options: EngineOptions = {}): Engine {
     },
     async resume(job, run = {}) {
       refuseStopped(run.signal);
-      return runJob(home, retakeJob(home, job, run.name), worker, settings, run);
+      return runJob(home, retakeJob(home, job, run), worker, settings, run);
     },
     async generate(request, run = {}) {
       refuseStopped(run.signal);

@@ -1,5 +1,6 @@
 import { closeSync, openSync, readFileSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { writeFailure } from '../checkpoint/write-failure';
 
 /** A file held by this process until it is released or the process ends. */
 export interface FileLock {
@@ -13,7 +14,10 @@ const silence = 120_000;
 /** Taking a lock over takes milliseconds; one that has taken longer was broken off. */
 const longestTakeover = 10_000;
 
-/** Takes the lock at `path` (whose folder exists), or returns who holds it. The lock of a dead process is taken over. */
+/**
+ * Takes the lock at `path` (whose folder exists), or returns who holds it. The lock of a dead process is taken over.
+ * Throws DiskFullError.
+ */
 export function takeLock(path: string): FileLock | { readonly heldBy: LockHolder } {
   if (!create(path, describeSelf())) {
     const takeover = `${path}.takeover`;
@@ -89,14 +93,22 @@ function holds(path: string): boolean {
 }
 
 function create(path: string, text: string): boolean {
+  let file: number;
   try {
-    const file = openSync(path, 'wx');
-    writeSync(file, text);
-    closeSync(file);
-    return true;
+    file = openSync(path, 'wx');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
+    throw writeFailure(path, error);
+  }
+  try {
+    writeSync(file, text);
+    return true;
+  } catch (error) {
+    // A lock that says nothing of its holder would keep everybody out for a while.
+    rmSync(path, { force: true });
+    throw writeFailure(path, error);
+  } finally {
+    closeSync(file);
   }
 }
 

@@ -1,8 +1,8 @@
 /** One generation from options to pictures: mentions, base and seeds are settled before the engine is asked. */
 import { randomInt } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { writeFileAtomically } from '../checkpoint/atomic-file';
+import { makeFolderOf } from '../checkpoint/write-failure';
 import { InvalidOptionError, WrongBaseError } from '../errors';
 import type { WorkerProcess } from '../runtime/worker-process';
 import { defaultSchedulerName, schedulerName } from '../schedulers/index';
@@ -34,7 +34,7 @@ export interface GenerateRequest {
 }
 
 export interface GeneratedImage extends GeneratedPicture {
-  /** Writes the PNG, whole or not at all; folders are made. Throws DiskFullError. */
+  /** Writes the PNG, whole or not at all; folders are made. Throws DiskFullError, UnwritablePathError. */
   save(path: string): Promise<void>;
 }
 
@@ -95,7 +95,7 @@ function withSave(picture: GeneratedPicture): GeneratedImage {
     ...picture,
     async save(path) {
       const file = resolve(path);
-      mkdirSync(dirname(file), { recursive: true });
+      makeFolderOf(file);
       writeFileAtomically(file, [picture.png]);
     },
   };

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomically } from '../checkpoint/atomic-file';
 import { readJsonFile } from '../checkpoint/json-file';
+import { writeFailure } from '../checkpoint/write-failure';
 import { BrokenFileError, JobStateError, UnknownJobError } from '../errors';
 import { type Home, makeFolder } from '../subjects/home';
 import { nearestFirst } from '../subjects/subject-name';
@@ -70,7 +71,7 @@ export function createJob(
   makeFolder(home.jobs);
   const id = newFolder(home, wanted.name);
   try {
-    mkdirSync(join(jobFolder(home, id), 'photos'));
+    makeFolder(join(jobFolder(home, id), 'photos'));
     const kept = photos.map(({ name, sha256, bytes }, i) => {
       const file = `photos/${String(i + 1).padStart(2, '0')}`;
       writeFileAtomically(join(jobFolder(home, id), file), [bytes]);
@@ -247,7 +248,7 @@ function newFolder(home: Home, name: string): string {
       mkdirSync(join(home.jobs, id));
       return id;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw writeFailure(home.jobs, error);
     }
   }
 }

@@ -71,18 +71,44 @@ export async function startJob(
   }
 }
 
-/** Takes a job that was broken off, under its own or another name. */
+export interface ResumeChanges {
+  /** Another name, where the first was taken meanwhile. */
+  readonly name?: string | undefined;
+  /** What may change on the way, as after a training that diverged; see `changeableSettings`. */
+  readonly settings?: PersonalizationSettings | undefined;
+}
+
+/** Settings that decide nothing of what a checkpoint holds. */
+const changeableSettings: readonly string[] = [
+  'learningRate',
+  'textEncoderLearningRate',
+  'maxGradientNorm',
+  'checkpointEvery',
+];
+
+/** Takes a job that was broken off, as it was or with changes. */
 export function retakeJob(
   home: Home,
   id: string,
-  newName: string | undefined,
+  changes: ResumeChanges,
 ): { readonly held: HeldJob; readonly reservation: NameReservation } {
+  const settings = checkSettings(changes.settings ?? {});
+  const fixed = Object.keys(settings).find((name) => !changeableSettings.includes(name));
+  if (fixed !== undefined) {
+    throw new InvalidOptionError(
+      fixed,
+      `${fixed} cannot change while a subject is being learned; ${changeableSettings.join(', ')} can. Learn it anew for another ${fixed}.`,
+    );
+  }
   const held = holdJob(home, id);
+  let reservation: NameReservation | undefined;
   try {
-    const reservation = reserveName(home, newName ?? held.record().name);
-    held.update({ name: reservation.name, error: null });
+    const before = held.record();
+    reservation = reserveName(home, changes.name ?? before.name);
+    held.update({ name: reservation.name, settings: { ...before.settings, ...settings }, error: null });
     return { held, reservation };
   } catch (error) {
+    reservation?.release();
     held.release();
     throw error;
   }
@@ -109,7 +135,11 @@ export async function runJob(
     if (held.cancelRequested()) stop.abort();
     if (progress === written || held.record().state !== 'running') return;
     written = progress;
-    held.update({ progress });
+    try {
+      held.update({ progress });
+    } catch {
+      // A full disk: how far it is will be told later; the work itself says what it could not write.
+    }
   }, beatInterval);
   timer.unref();
 

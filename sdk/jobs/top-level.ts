@@ -4,7 +4,7 @@ import type { Subject } from '../subjects/subjects';
 import { checkSettings, type PersonalizationSettings } from '../work/personalization-settings';
 import { createEngine, type Engine } from './engine';
 import type { GeneratedImage, GenerateRequest } from './generation';
-import type { PersonalizationRequest } from './personalization';
+import type { PersonalizationRequest, ResumeChanges } from './personalization';
 import type { RunOptions } from './run-options';
 import type { SubjectImage } from './subject-photos';
 
@@ -46,7 +46,10 @@ export async function personalize(
 }
 
 /** Goes on with a job that was stopped, crashed or failed, to the same bits as one that never stopped. */
-export async function resumeJob(job: string, options: RunOptions & EngineChoice = {}): Promise<Subject> {
+export async function resumeJob(
+  job: string,
+  options: RunOptions & ResumeChanges & EngineChoice = {},
+): Promise<Subject> {
   const { engine, home, ...run } = options;
   return chooseEngine(engine, home).resume(job, run);
 }

@@ -42,11 +42,3 @@ export function serveParentProcess(methods: WorkerMethods): void {
     }
   }
 }
-
-/**
- * Lets messages and signals in between two steps of a computation that never waits, since a session's run blocks
- * the event loop: without it a stop would be heard only at the end.
- */
-export function letMessagesIn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}

@@ -1,7 +1,8 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { InvalidOptionError } from '../errors';
+import { writeFailure } from '../checkpoint/write-failure';
+import { DiskFullError, InvalidOptionError } from '../errors';
 
 /** Where subjects, jobs and caches live. Nothing is created before it is written to. */
 export interface Home {
@@ -38,12 +39,14 @@ export function defaultHomeFolder(
   return join(environment['XDG_DATA_HOME'] || join(user, '.local', 'share'), 'dreambooth');
 }
 
-/** Makes a folder of the home. Throws InvalidOptionError where the home cannot be written to. */
+/** Makes a folder of the home. Throws InvalidOptionError where the home cannot be written to, DiskFullError. */
 export function makeFolder(folder: string): string {
   try {
     mkdirSync(folder, { recursive: true });
     accessSync(folder, constants.W_OK);
   } catch (cause) {
+    const failure = writeFailure(folder, cause);
+    if (failure instanceof DiskFullError) throw failure;
     throw new InvalidOptionError(
       'home',
       `${folder} cannot be written to (${(cause as Error).message}): give another home folder with --home or DREAMBOOTH_HOME.`,

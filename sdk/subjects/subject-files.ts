@@ -2,10 +2,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { openDiffusersFolder } from '../checkpoint/diffusers-folder';
 import { checkpointFingerprint } from '../checkpoint/fingerprint';
 import { openSafetensors, readTensor, writeSafetensors } from '../checkpoint/safetensors';
+import { makeFolderOf, writeFailure } from '../checkpoint/write-failure';
 import { InvalidOptionError } from '../errors';
 import { fromFile, type LoraLayers, loraComponents, toDiffusers, toKohya } from '../lora/lora-file';
 import { type Home, makeFolder } from './home';
@@ -21,7 +22,7 @@ const diffusersLoraFile = 'pytorch_lora_weights.safetensors';
  * Writes a subject's LoRA to `out`, a `.safetensors` file or a folder that gets one: in kohya's names, which other
  * programs read (ComfyUI, AUTOMATIC1111, Forge…), or diffusers'. A subject learned by changing the whole model becomes
  * a folder in the diffusers layout. `basePath` is where its base is. Returns the path written.
- * Throws UnknownSubjectError, InvalidOptionError, DiskFullError.
+ * Throws UnknownSubjectError, InvalidOptionError, DiskFullError, UnwritablePathError.
  */
 export async function exportSubject(
   home: Home,
@@ -35,7 +36,7 @@ export async function exportSubject(
   const isFile = out.endsWith('.safetensors');
   const usual = format === 'kohya' ? `${name}.safetensors` : diffusersLoraFile;
   const path = resolve(isFile ? out : join(out, usual));
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolderOf(path);
   const layers = readLora(join(subject.folder, loraFile));
   const tensors = format === 'kohya' ? toKohya(layers) : toDiffusers(layers);
   writeSafetensors(path, tensors, metadata(subject, layers));
@@ -157,7 +158,7 @@ async function exportWhole(
     renameSync(partial, target);
   } catch (error) {
     rmSync(partial, { recursive: true, force: true });
-    throw error;
+    throw writeFailure(target, error);
   }
   return target;
 }

@@ -3,6 +3,7 @@
  * class under "a [class]", one loss of both. Pictures come as latents; randomness from one generator, in this order a
  * run: which pictures, the autoencoder's noise, the noise to predict, the timesteps.
  */
+import { TrainingDivergedError } from '../errors';
 import type { CreateSession, Feeds } from '../graph/session';
 import { initialLora, type LoraTarget, loraTargets } from '../lora/lora';
 import type { BaseModel, ComponentName } from '../models/base-model';
@@ -54,7 +55,10 @@ export interface DreamBoothCheckpoint {
 export interface DreamBoothHooks {
   /** After each update. */
   onStep(step: number, loss: number): void;
-  /** Every `checkpointEvery` updates, at the end, and before an abort or a divergence is thrown. */
+  /**
+   * Every `checkpointEvery` updates, once the update after it has shown that its weights are sound; at the end; and
+   * before an abort, or an error other than a divergence, is thrown.
+   */
   onCheckpoint(checkpoint: DreamBoothCheckpoint): void;
   readonly signal?: AbortSignal;
 }
@@ -67,8 +71,8 @@ export interface TrainedWeights {
 }
 
 /**
- * Trains to `settings.steps` updates, from `from` if given. Throws TrainingDivergedError when the loss is no longer
- * finite, and the signal's reason when it is aborted; in both cases the last good state was handed to `onCheckpoint`.
+ * Trains to `settings.steps` updates, from `from` if given. Throws the signal's reason when it is aborted, and
+ * TrainingDivergedError when the loss is no longer finite: what `onCheckpoint` was given last is then from before.
  */
 export async function trainDreamBooth(
   run: DreamBoothRun,
@@ -111,11 +115,13 @@ export async function trainDreamBooth(
     order,
   });
   // Draws since the last update are not part of the state that a resumed run starts from.
-  let sound = checkpoint();
+  let latest = checkpoint();
+  // Weights can be ruined and finite: only the next loss tells. A checkpoint waits for it, or it would replace a good one.
+  let due: DreamBoothCheckpoint | undefined;
   try {
     while (trainer.state().step < settings.steps) {
       if (hooks.signal?.aborted) {
-        hooks.onCheckpoint(sound);
+        hooks.onCheckpoint(latest);
         hooks.signal.throwIfAborted();
       }
       const { step } = trainer.state();
@@ -130,14 +136,15 @@ export async function trainDreamBooth(
         try {
           loss += (await trainer.step(drawn.batch, rates)).loss / settings.gradientAccumulationSteps;
         } catch (error) {
-          hooks.onCheckpoint(sound);
+          if (!(error instanceof TrainingDivergedError)) hooks.onCheckpoint(latest);
           throw error;
         }
       }
-      sound = checkpoint();
+      if (due) hooks.onCheckpoint(due);
+      latest = checkpoint();
+      due = (step + 1) % settings.checkpointEvery === 0 ? latest : undefined;
       hooks.onStep(step + 1, loss);
-      if ((step + 1) % settings.checkpointEvery === 0 || step + 1 === settings.steps)
-        hooks.onCheckpoint(sound);
+      if (step + 1 === settings.steps) hooks.onCheckpoint(latest);
     }
     const parameters = new Map([...trainer.parameters()].map(([name, values]) => [name, values.slice()]));
     return { parameters, ...parts };

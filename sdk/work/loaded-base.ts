@@ -68,13 +68,16 @@ export function checkWeights(base: BaseModel): void {
   }
 }
 
-/** Latents' height and width for a picture. Throws InvalidOptionError for a size that the base cannot make. */
-export function latentSize(base: BaseModel, width: number, height: number): [number, number] {
+/**
+ * Latents' height and width for a picture, which is given by both sides or as a square of `resolution`.
+ * Throws InvalidOptionError for a size that the base cannot make.
+ */
+export function latentSize(
+  base: BaseModel,
+  picture: { readonly width: number; readonly height: number } | { readonly resolution: number },
+): [number, number] {
   const { factor } = base.vae.config;
-  for (const [name, value] of [
-    ['width', width],
-    ['height', height],
-  ] as const) {
+  for (const [name, value] of Object.entries(picture)) {
     if (value % factor !== 0) {
       const near = Math.max(factor, Math.round(value / factor) * factor);
       throw new InvalidOptionError(
@@ -83,5 +86,7 @@ export function latentSize(base: BaseModel, width: number, height: number): [num
       );
     }
   }
+  const { width, height } =
+    'resolution' in picture ? { width: picture.resolution, height: picture.resolution } : picture;
   return [height / factor, width / factor];
 }

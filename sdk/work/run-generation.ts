@@ -80,7 +80,7 @@ export const runGeneration: RunGeneration = async (request, context) => {
   // One picture at a time: each is then the same alone as among others.
   const pipeline = await loadPipeline(context, { ...opened, base }, full?.id ?? '', {
     pictures: 1,
-    size: latentSize(base, width, height),
+    size: latentSize(base, { width, height }),
     guided: guidanceScale > 1,
     loraPaths: [...new Set(loras.flatMap(({ layers }) => [...layers.keys()]))].sort(),
   });

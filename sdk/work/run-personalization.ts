@@ -2,6 +2,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { readFloat32, writeSafetensors } from '../checkpoint/safetensors';
+import { TrainingDivergedError } from '../errors';
 import { float32ToHalf } from '../half';
 import { writePng } from '../images/png';
 import { readImage } from '../images/read-image';
@@ -18,7 +19,12 @@ import type { SettingValue } from '../subjects/subjects';
 import { type DataType, float32, type Tensor } from '../tensor';
 import { checkClassName, checkIdentifier, chooseIdentifier } from '../tokenizers/identifier';
 import { effectiveSettings, type TrainingSettings } from '../training/presets';
-import { type DreamBoothRun, type TrainedWeights, trainDreamBooth } from '../training/train-dreambooth';
+import {
+  type DreamBoothHooks,
+  type DreamBoothRun,
+  type TrainedWeights,
+  trainDreamBooth,
+} from '../training/train-dreambooth';
 import { checkWeights, latentSize, loadPipeline, type OpenedBase, openBase, sessionsOf } from './loaded-base';
 import type { PersonalizationSettings } from './personalization-settings';
 import { readCheckpoint, writeCheckpoint } from './training-checkpoint';
@@ -88,7 +94,7 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   if (job.identifier !== null)
     for (const warning of checkIdentifier(base.tokenizer, identifier)) onWarning(warning);
   const side = resolution ?? base.unet.config.sampleSize * base.vae.config.factor;
-  const size = latentSize(base, side, side);
+  const size = latentSize(base, { resolution: side });
   const prompts = {
     instance: instancePrompt ?? `a ${identifier} ${job.className}`,
     class: classPrompt ?? `a ${job.className}`,
@@ -96,8 +102,9 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   onProgress({ phase: 'load', step: 1, steps: 1 });
 
   const photos: RgbImage[] = [];
-  for (const [i, photo] of job.photos.entries()) {
-    photos.push(await readImage(photo.file, { onWarning }));
+  for (const [i, { file, name }] of job.photos.entries()) {
+    signal.throwIfAborted();
+    photos.push(await readImage(file, { onWarning, name }));
     onProgress({ phase: 'photos', step: i + 1, steps: job.photos.length });
   }
   const variants = photos.map((photo) => variantsOf(photo, side, settings, random));
@@ -136,17 +143,17 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   const imagesPerStep =
     (settings.prior === 'none' ? 1 : 2) * settings.batchSize * settings.gradientAccumulationSteps;
   onProgress({ phase: 'train', step: from?.trainer.step ?? 0, steps: settings.steps });
-  const trained = await trainDreamBooth(
-    run,
-    {
-      signal,
-      onStep: (step, loss) =>
-        onProgress({ phase: 'train', step, steps: settings.steps, loss, imagesPerStep }),
-      onCheckpoint: (checkpoint) => writeCheckpoint(checkpointFile, opened.fingerprint, checkpoint),
-    },
-    sessionsOf(context, forTraining),
-    from,
-  );
+  const hooks: DreamBoothHooks = {
+    signal,
+    onStep: (step, loss) => onProgress({ phase: 'train', step, steps: settings.steps, loss, imagesPerStep }),
+    onCheckpoint: (checkpoint) => writeCheckpoint(checkpointFile, opened.fingerprint, checkpoint),
+  };
+  const training = trainDreamBooth(run, hooks, sessionsOf(context, forTraining), from);
+  const trained = await training.catch((error: unknown) => {
+    if (!(error instanceof TrainingDivergedError)) throw error;
+    const { learningRate } = settings;
+    throw new TrainingDivergedError(error.step, error.loss, { job: job.id, learningRate });
+  });
 
   onProgress({ phase: 'save', step: 0, steps: 1 });
   const folder = join(context.folder, 'subject');
@@ -182,7 +189,7 @@ function priorPictures(
   side: number,
   context: WorkContext,
 ): Promise<RgbImage[]> {
-  const size = latentSize(opened.base, side, side);
+  const size = latentSize(opened.base, { resolution: side });
   const pictures = Math.min(10, Math.max(1, Math.floor(1024 / (size[0] * size[1]))));
   const wanted = {
     prompt,

@@ -1,0 +1,37 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DiskFullError, UnwritablePathError } from '../errors';
+
+/** No blocks left; the user's quota used up. */
+const full = ['ENOSPC', 'EDQUOT'];
+/** No right to write; a file where a folder should be or the other way round; a name the system cannot hold. */
+const barred = ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'EEXIST', 'ENAMETOOLONG', 'ELOOP'];
+
+/** What the system's refusal to write `path` means to a caller; any other error as it is. */
+export function writeFailure(path: string, cause: unknown): unknown {
+  const code = String((cause as { code?: unknown } | null)?.code);
+  if (full.includes(code)) {
+    return new DiskFullError(
+      path,
+      `No room on the disk to write ${path}. What was there before is untouched; free some space and repeat.`,
+      { cause },
+    );
+  }
+  if (barred.includes(code)) {
+    return new UnwritablePathError(
+      path,
+      `${path} cannot be written (${(cause as Error).message}): name a place that can, or change its permissions.`,
+      { cause },
+    );
+  }
+  return cause;
+}
+
+/** Makes the folders that `file` is to lie in. Throws UnwritablePathError, DiskFullError. */
+export function makeFolderOf(file: string): void {
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+  } catch (cause) {
+    throw writeFailure(file, cause);
+  }
+}
