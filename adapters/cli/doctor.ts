@@ -20,7 +20,7 @@ export async function doctorCommand(
     `home         ${diagnosis.home} (${gigabytes(diagnosis.freeDiskBytes)} free)`,
     `base         ${diagnosis.base}${diagnosis.baseFound ? '' : ', not found'}`,
     ...problems.map((problem) => `Problem: ${problem}`),
-    diagnosis.ok ? 'All is well.' : 'Mend the above, then look again.',
+    diagnosis.ok ? 'All is well. Next: dreambooth demo' : 'Mend the above, then look again.',
   ];
   output.row(diagnosis, lines.join('\n'));
   return diagnosis.ok ? 0 : 1;

@@ -1,8 +1,8 @@
-import { statSync } from 'node:fs';
-import { extname, join, resolve } from 'node:path';
+import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { dirname, extname, join, resolve } from 'node:path';
 import { WrongUse } from './failures';
 import { given } from './personalize';
-import { type Session, type WorkOptions, withEngine } from './session';
+import { homeArgument, quoted, type Session, type WorkOptions, withEngine } from './session';
 
 interface GenerateOptions extends WorkOptions {
   readonly count?: number;
@@ -49,6 +49,11 @@ export async function generateCommand(
     settings,
   }));
   output.done({ files, images: pictures }, files);
+  const last = images.at(-1)!.seed;
+  const baseArgument = base === undefined ? '' : ` --base ${quoted(base)}`;
+  output.say(
+    `Next, four more: dreambooth generate ${quoted(prompt)} -n 4 --seed ${last + 1}${baseArgument}${homeArgument(options)}`,
+  );
 }
 
 /**
@@ -58,10 +63,9 @@ export async function generateCommand(
 function outputNames(prompt: string, out: string | undefined, count: number): (seed: number) => string {
   const target = resolve(out ?? '.');
   const isFolder =
-    out === undefined ||
-    /[\\/]$/.test(out) ||
-    statSync(target, { throwIfNoEntry: false })?.isDirectory() === true;
+    out === undefined || /[\\/]$/.test(out) || (existsSync(target) && statSync(target).isDirectory());
   const extension = extname(target);
+  refuseUnwritable(isFolder || extension === '' ? target : dirname(target), out);
   if (isFolder || extension === '') return (seed) => join(target, `${slug(prompt)}-${seed}.png`);
   if (extension.toLowerCase() !== '.png') {
     throw new WrongUse(
@@ -70,6 +74,20 @@ function outputNames(prompt: string, out: string | undefined, count: number): (s
   }
   if (count <= 1) return () => target;
   return (seed) => `${target.slice(0, -extension.length)}-${seed}${extension}`;
+}
+
+/** Found out before minutes of drawing: the nearest folder that is there must be one, and let us write. */
+function refuseUnwritable(folder: string, out: string | undefined): void {
+  let there = folder;
+  while (!existsSync(there)) there = dirname(there);
+  try {
+    if (!statSync(there).isDirectory()) throw new Error('it is a file, not a folder');
+    accessSync(there, constants.W_OK);
+  } catch (cause) {
+    throw new WrongUse(
+      `--out ${out ?? '.'}: ${there} cannot be written to (${(cause as Error).message}); name another place`,
+    );
+  }
 }
 
 function slug(prompt: string): string {

@@ -15,7 +15,9 @@ export async function showCommand(
 ): Promise<void> {
   const sdk = await loadSdk();
   const job = sdk.readJob(sdk.openHome(options.home), id);
-  const canResume = job.state === 'stopped' || job.state === 'failed';
+  // What a caller got wrong stays wrong in the job's own copy.
+  const hopeless = ['invalid-option', 'unreadable-image'].includes(job.error?.code ?? '');
+  const canResume = job.state === 'stopped' || (job.state === 'failed' && !hopeless);
   const lines = [
     line(job),
     `  class ${job.className}, base ${job.base}, seed ${job.seed}, ${job.photos.length} photos`,
@@ -32,8 +34,9 @@ export async function cancelCommand(
   options: CommonOptions,
 ): Promise<void> {
   const sdk = await loadSdk();
-  const job = await sdk.cancelJob(sdk.openHome(options.home), id);
-  output.row(row(job), line(job));
+  output.started(id);
+  const { name, state } = await sdk.cancelJob(sdk.openHome(options.home), id);
+  output.done({ files: [], job: id, subject: name, state }, [`The job ${id} is ${state}.`]);
 }
 
 function row({ usedIdentifiers: _, ...job }: JobRecord): object {

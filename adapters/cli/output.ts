@@ -25,8 +25,8 @@ export interface Output {
   warning(message: string): void;
   /** A remark to people. */
   say(line: string): void;
-  /** What to type to go on after being stopped, in place of the error's own words. */
-  hint(command: string): void;
+  /** What to type for an error's own `dreambooth resume JOB`: the error does not know the home that was given. */
+  hint(resume: { readonly plain: string; readonly full: string }): void;
   failure(failure: Failure): void;
   end(): void;
 }
@@ -38,7 +38,7 @@ export function createOutput(stdout: Stream, stderr: Stream, json: boolean): Out
   // Programs are promised `started` first, and photos are looked at before there is a job.
   let begun = false;
   let early: object[] = [];
-  let hinted: string | undefined;
+  let resume = { plain: '', full: '' };
   const emit = (event: object) => stdout.write(`${JSON.stringify(event)}\n`);
   const say = (line: string) => {
     if (json) return;
@@ -88,16 +88,15 @@ export function createOutput(stdout: Stream, stderr: Stream, json: boolean): Out
       if (json) emit(row);
       else stdout.write(`${line}\n`);
     },
-    hint(command) {
-      hinted = command;
+    hint(given) {
+      resume = given;
     },
-    failure({ code, message, job }) {
+    failure({ code, message: said, job }) {
       view.end();
       flush();
+      const message = said.replace(resume.plain, resume.full);
       if (json) emit({ event: 'error', code, message, ...(job === undefined ? {} : { job }) });
-      else if (code === 'stopped')
-        stderr.write(hinted === undefined ? `${message}\n` : `Stopped. Go on with: ${hinted}\n`);
-      else stderr.write(`Error (${code}): ${message}\n`);
+      else stderr.write(code === 'stopped' ? `${message}\n` : `Error (${code}): ${message}\n`);
     },
     end: view.end,
   };

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { PersonalizationSettings, Subject } from 'dreambooth';
 import { required, WrongUse } from './failures';
 import { duration } from './progress-view';
-import { type CommonOptions, homeArgument, type Session, type WorkOptions, withEngine } from './session';
+import { type CommonOptions, nextPicture, type Session, type WorkOptions, withEngine } from './session';
 
 interface PersonalizeOptions extends WorkOptions {
   readonly class?: string;
@@ -51,12 +51,13 @@ export async function personalizeCommand(
 export async function resumeCommand(
   session: Session,
   job: string,
-  options: WorkOptions & { readonly name?: string },
+  options: WorkOptions & { readonly name?: string; readonly set?: readonly string[] },
 ): Promise<void> {
   const begun = Date.now();
-  const subject = await withEngine(session, options, (engine, run) =>
-    engine.resume(job, { ...run, name: options.name }),
-  );
+  const subject = await withEngine(session, options, (engine, run, sdk) => {
+    const settings = sdk.checkSettings(assignments(options.set ?? []));
+    return engine.resume(job, { ...run, name: options.name, settings });
+  });
   learned(session, subject, job, begun, options);
 }
 
@@ -74,7 +75,7 @@ function learned(
     .sort();
   output.done({ files, job, subject: name, id: subject.id, identifier: subject.identifier }, [
     `Learned @${name} (${className}) in ${duration((Date.now() - begun) / 1000)}.`,
-    `Next: dreambooth generate "a photo of @${name} in the snow"${homeArgument(options)}`,
+    nextPicture(name, options),
   ]);
 }
 

@@ -49,6 +49,7 @@ export function createProgram(session: Session, onExitCode: (code: number) => vo
   work(command('resume', 'go on with a job that was stopped or broken off', 'dreambooth resume rex-1f3a'))
     .argument('<job>', 'its id, see: dreambooth jobs')
     .option('--name <name>', 'another name, where the first was taken meanwhile')
+    .option('--set <key=value>', 'a setting that may change on the way, as learningRate', collect)
     .action(async (job, _, self) =>
       (await import('./personalize')).resumeCommand(session, job, self.optsWithGlobals()),
     );

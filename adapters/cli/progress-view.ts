@@ -21,7 +21,7 @@ const names: { readonly [Name in Phase]: string } = {
   save: 'Saving',
 };
 
-/** Between two plain lines, in ms. */
+/** Between two plain lines within a phase, in ms; its beginning and its end have theirs. */
 const pause = 3_000;
 
 export function createProgressView(stream: NodeJS.WritableStream, isTerminal: boolean): ProgressView {
@@ -29,12 +29,15 @@ export function createProgressView(stream: NodeJS.WritableStream, isTerminal: bo
 }
 
 function createLines(stream: NodeJS.WritableStream): ProgressView {
-  let last = Number.NEGATIVE_INFINITY;
+  let last = 0;
+  let phase: Phase | undefined;
   return {
     show(step) {
       const now = Date.now();
-      if (now - last < pause) return;
+      const ends = step.step === step.steps && step.steps > 1;
+      if (step.phase === phase && !ends && now - last < pause) return;
       last = now;
+      phase = step.phase;
       const figures = describe(step);
       stream.write(
         `${names[step.phase]} ${step.step}/${step.steps}${figures === '' ? '' : `  ${figures}`}\n`,

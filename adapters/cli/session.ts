@@ -52,9 +52,9 @@ export async function withEngine<Result>(
   try {
     return await work(engine, { onProgress, signal: controller.signal }, sdk);
   } catch (error) {
-    // The hint of the command line knows the home that was given.
-    if (error instanceof sdk.StoppedError && error.job !== null)
-      output.hint(resumeCommand(error.job, options));
+    const broken = (error as { job?: unknown } | null)?.job;
+    if (typeof broken === 'string')
+      output.hint({ plain: resumeCommand(broken, {}), full: resumeCommand(broken, options) });
     throw error;
   } finally {
     stopListening();
@@ -65,6 +65,10 @@ export async function withEngine<Result>(
 
 export const homeArgument = ({ home }: CommonOptions) =>
   home === undefined ? '' : ` --home ${quoted(home)}`;
+
+/** What to type once there is a subject. */
+export const nextPicture = (name: string, options: CommonOptions) =>
+  `Next: dreambooth generate "a photo of @${name} in the snow"${homeArgument(options)}`;
 
 const resumeCommand = (job: string, options: CommonOptions) =>
   `dreambooth resume ${job}${homeArgument(options)}`;

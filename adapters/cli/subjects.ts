@@ -1,6 +1,6 @@
 import type { ExportFormat, Subject } from 'dreambooth';
 import { required } from './failures';
-import { type CommonOptions, homeArgument, type Session } from './session';
+import { type CommonOptions, nextPicture, type Session } from './session';
 
 export async function listCommand({ loadSdk, output }: Session, options: CommonOptions): Promise<void> {
   const sdk = await loadSdk();
@@ -40,8 +40,13 @@ export async function exportCommand(
   const out = required(options.out, '--out', 'name a .safetensors file, or a folder');
   const sdk = await loadSdk();
   output.started(null);
-  const path = await sdk.exportLearned(sdk.openHome(options.home), typedName(name), format, out);
+  const home = sdk.openHome(options.home);
+  const path = await sdk.exportLearned(home, typedName(name), format, out);
   output.done({ files: [path] }, [path]);
+  const { identifier, className } = sdk.readSubject(home, typedName(name));
+  output.say(
+    `Next: in the other program write "${identifier} ${className}" where you mean @${typedName(name)}.`,
+  );
 }
 
 export async function importCommand(
@@ -67,7 +72,7 @@ export async function importCommand(
   });
   output.done({ files: [subject.folder], subject: name, id: subject.id }, [
     `There is a subject @${name} now.`,
-    `Next: dreambooth generate "a photo of @${name} in the snow"${homeArgument(options)}`,
+    nextPicture(name, options),
   ]);
 }
 
@@ -82,6 +87,7 @@ export async function renameCommand(
   const subject = sdk.renameSubject(sdk.openHome(options.home), typedName(name), typedName(newName));
   output.done({ files: [subject.folder], subject: subject.name, id: subject.id }, [
     `@${typedName(name)} is @${subject.name} now.`,
+    nextPicture(subject.name, options),
   ]);
 }
 
