@@ -83,7 +83,8 @@ export const presets = {
     },
   },
   toybox: {
-    source: 'measured on two development subjects of the embedded world: dreambooth evaluate toybox --development',
+    source:
+      'measured on two development subjects of the embedded world: dreambooth evaluate toybox --development',
     settings: {
       ...sd15Lora,
       steps: 500,
