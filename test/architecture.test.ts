@@ -1,6 +1,7 @@
 /** The direction of imports (.dependency-cruiser.cjs), and that each of its rules catches the fault it is there for. */
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -60,6 +61,25 @@ describe('a planted fault is found', () => {
       'sdk/models/sideways.ts',
       "import { l } from '../lora/l'; export const sideways = l;",
     ],
+    ['layer-of-checkpoint', 'sdk/checkpoint/up.ts', "import { i } from '../images/i'; export const up = i;"],
+    [
+      'layer-of-autodiff',
+      'sdk/nn/sideways.ts',
+      "import type { r } from '../runtime/r'; export type Sideways = typeof r;",
+    ],
+    [
+      'layer-of-sampling',
+      'sdk/sampling/up.ts',
+      "import type { t } from '../training/t'; export type Up = typeof t;",
+    ],
+    [
+      'layer-of-subjects',
+      'sdk/subjects/up.ts',
+      "import type { a } from '../jobs/a'; export type Up = typeof a;",
+    ],
+    ['layer-of-work', 'sdk/work/up.ts', "import type { a } from '../jobs/a'; export type Up = typeof a;"],
+    ['layer-of-jobs', 'sdk/jobs/up.ts', "import type { up } from '../index/up'; export type Up = typeof up;"],
+    ['layer-of-index', 'sdk/index/up.ts', "import { fresh } from '../helpers/new'; export const up = fresh;"],
     ['layer-of-errors', 'sdk/random.ts', "import { g } from './graph/g'; export const random = g;"],
     [
       'layer-of-training',
@@ -117,6 +137,7 @@ describe('a planted fault is found', () => {
   ];
   const others: Record<string, string> = {
     'sdk/lora/l.ts': 'export const l = 1;',
+    'sdk/training/t.ts': 'export const t = 1;',
     'sdk/nn/two.ts': "import type { One } from './one'; export type Two = One[];",
   };
 
@@ -126,6 +147,11 @@ describe('a planted fault is found', () => {
       writeFileSync(join(planted, file), code);
     }
   }
+
+  test('of every rule', () => {
+    const { forbidden } = createRequire(import.meta.url)(`../${config}`) as { forbidden: { name: string }[] };
+    expect(new Set(faults.map(([rule]) => rule))).toEqual(new Set(forbidden.map(({ name }) => name)));
+  });
 
   test('and nothing else', { timeout: 60_000 }, () => {
     for (const file of [config, 'tsconfig.json', 'package.json'])
