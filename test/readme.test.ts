@@ -8,6 +8,8 @@ import { expect, test } from 'vitest';
 import { createProgram } from '../adapters/cli/program';
 import type { Session } from '../adapters/cli/session';
 import * as sdk from '../sdk/index';
+import { defaultSchedulerName, schedulerNames } from '../sdk/schedulers/index';
+import { presetNames } from '../sdk/training/presets';
 
 const root = join(import.meta.dirname, '..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
@@ -44,8 +46,9 @@ test('its programs compile against the public list', { timeout: 60_000 }, () => 
 
 test('its commands and options exist', () => {
   const program = createProgram({ stdout: process.stdout } as unknown as Session, () => {});
-  const lines = blocks('sh')
+  const lines = [...blocks('sh'), ...blocks('console')]
     .flatMap((code) => code.split('\n'))
+    .map((line) => line.replace(/^\$ /, ''))
     .filter((line) => line.startsWith('npx dreambooth'));
   expect(lines.length).toBeGreaterThan(3);
   for (const line of lines) {
@@ -63,7 +66,29 @@ test('its commands and options exist', () => {
     expect(command, line).not.toBe(program);
     const known = command.options.flatMap(({ short, long }) => [short, long]);
     for (const word of words.filter((one) => one.startsWith('-'))) expect(known, line).toContain(word);
+    for (const [, name] of line.matchAll(/--scheduler ([\w-]+)/g)) {
+      expect(schedulerNames, line).toContain(name!.replaceAll('-', '_'));
+    }
   }
+});
+
+test('options that its text names exist', () => {
+  const program = createProgram({ stdout: process.stdout } as unknown as Session, () => {});
+  const commands = [program, ...program.commands.flatMap((one) => [one, ...one.commands])];
+  const known = new Set(commands.flatMap(({ options }) => options.map(({ long }) => long)));
+  const text = readme.replace(/^```.*?^```$/gms, '').replace(/`npm run [^`]*`/g, '');
+  const named = [...text.matchAll(/`(--[a-z][a-z-]*)/g)].map(([, option]) => option!);
+  expect(named.length).toBeGreaterThan(4);
+  for (const option of named) expect(known).toContain(option);
+});
+
+test('its presets and samplers are all there are', () => {
+  const rows = [...readme.matchAll(/^\| `([\w-]+)` \| [^|]+ \|$/gm)].map(([, name]) => name);
+  expect(rows.filter((name) => !name!.endsWith('Error'))).toEqual(presetNames);
+  const line = /\*\*Samplers\*\*: (.*?)\. The default is `([\w-]+)`/s.exec(readme)!;
+  const samplers = [...line[1]!.matchAll(/`([\w-]+)`/g)].map(([, name]) => name!.replaceAll('-', '_'));
+  expect(samplers).toEqual(schedulerNames);
+  expect(line[2]!.replaceAll('-', '_')).toBe(defaultSchedulerName);
 });
 
 test('its npm scripts exist, and its test command is the one that CI takes from it', () => {
