@@ -3,9 +3,9 @@
  * class under "a [class]", one loss of both. Pictures come as latents; randomness from one generator, in this order a
  * run: which pictures, the autoencoder's noise, the noise to predict, the timesteps.
  */
-import { TrainingDivergedError } from '../errors';
+import { InvalidOptionError, TrainingDivergedError } from '../errors';
 import type { CreateSession, Feeds } from '../graph/session';
-import { initialLora, type LoraTarget, loraTargets } from '../lora/lora';
+import { initialLora, type LoraTarget, loraTargets, textEncoderAttention, unetAttention } from '../lora/lora';
 import type { BaseModel, ComponentName } from '../models/base-model';
 import { scaleLatents } from '../models/latents';
 import { learningRateSchedule } from '../optimizers/learning-rate';
@@ -71,7 +71,8 @@ export interface TrainedWeights {
 }
 
 /**
- * Trains to `settings.steps` updates, from `from` if given. Throws the signal's reason when it is aborted, and
+ * Trains to `settings.steps` updates, from `from` if given. Throws InvalidOptionError for target modules that the base
+ * does not have, the signal's reason when it is aborted, and
  * TrainingDivergedError when the loss is no longer finite: what `onCheckpoint` was given last is then from before.
  */
 export async function trainDreamBooth(
@@ -81,14 +82,12 @@ export async function trainDreamBooth(
   from?: DreamBoothCheckpoint,
 ): Promise<TrainedWeights> {
   const { base, settings } = run;
-  const trained = (component: ComponentName): Trained =>
-    settings.kind === 'full'
-      ? { kind: 'full' }
-      : {
-          kind: 'lora',
-          targets: loraTargets(base[component].tensors, settings.targetModules, settings.rank),
-          scale: settings.alpha / settings.rank,
-        };
+  const trained = (component: ComponentName): Trained => {
+    if (settings.kind === 'full') return { kind: 'full' };
+    const targets = loraTargets(base[component].tensors, settings.targetModules, settings.rank);
+    if (targets.length === 0) throw noTargets(component, settings.targetModules);
+    return { kind: 'lora', targets, scale: settings.alpha / settings.rank };
+  };
   const parts = {
     unet: trained('unet'),
     ...(settings.trainTextEncoder ? { textEncoder: trained('text_encoder') } : {}),
@@ -151,6 +150,14 @@ export async function trainDreamBooth(
   } finally {
     await trainer.release();
   }
+}
+
+function noTargets(component: ComponentName, modules: readonly string[]): InvalidOptionError {
+  const usual = component === 'text_encoder' ? textEncoderAttention : unetAttention;
+  return new InvalidOptionError(
+    'targetModules',
+    `targetModules is ${modules.join(', ')}: no layer of the ${component} ends so. Usual are ${usual.join(', ')}; * stands for every layer.`,
+  );
 }
 
 async function createDreamBoothTrainer(

@@ -7,12 +7,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { EngineCrashedError, StoppedError, WrongBaseError } from '../../sdk/errors';
 import { writePng } from '../../sdk/images/png';
 import { createEngine, type Engine } from '../../sdk/jobs/engine';
-import type { GenerateRequest } from '../../sdk/jobs/generation';
+import { type GenerateRequest, prepareGeneration } from '../../sdk/jobs/generation';
 import { listJobs, readJob } from '../../sdk/jobs/jobs';
+import type { Home } from '../../sdk/subjects/home';
 import type { Subject } from '../../sdk/subjects/subjects';
 import { toyPhotos } from '../../sdk/toybox/toy-subject';
 import type { PersonalizationSettings } from '../../sdk/work/personalization-settings';
 import type { ProgressEvent } from '../../sdk/work/progress';
+import { runGeneration } from '../../sdk/work/run-generation';
+import { createLoadedModels, type WorkContext } from '../../sdk/work/work-context';
 
 const base = join(import.meta.dirname, '../../fixtures/golden/sd15-tiny');
 let folder: string;
@@ -38,7 +41,7 @@ function engineIn(home: string, mode: 'process' | 'in-process' = 'in-process'): 
   return engine;
 }
 
-const quick: PersonalizationSettings = { steps: 3, classImages: 2, checkpointEvery: 2, learningRate: 1e-3 };
+const quick: PersonalizationSettings = { steps: 12, classImages: 2, checkpointEvery: 2, learningRate: 1e-3 };
 
 const kinds: readonly (readonly [string, PersonalizationSettings])[] = [
   ['a LoRA with class images', { rank: 2 }],
@@ -80,6 +83,12 @@ async function draw(engine: Engine, prompt: string, request: Partial<GenerateReq
   return Buffer.from(image!.png);
 }
 
+/** No subject, no file under a name for the time of its writing, no lock that somebody would wait for. */
+function nothingHalfWritten(home: Home): void {
+  const files = readdirSync(home.folder, { recursive: true, encoding: 'utf8' });
+  expect(files.filter((file) => /\.part$|lock$|subjects.[^.]|reserved./.test(file))).toEqual([]);
+}
+
 /** Where a run is stopped, one after another: within each phase, before the first update, and between updates. */
 const stops = [
   ['class-images', 0],
@@ -117,34 +126,28 @@ describe.each(kinds)('%s', (title, settings) => {
       const stopped = await working.catch((error) => error);
       expect(stopped, `${phase} ${step}`).toBeInstanceOf(StoppedError);
       expect(listJobs(again.home)).toMatchObject([{ state: 'stopped' }]);
+      nothingHalfWritten(again.home);
       job = stopped.job as string;
     }
-    const resumed = await again.resume(job!);
+    // And killed by the system in the middle of it all: what was checkpointed stays.
+    const doomed = engineIn(`stopped ${title}`, 'process');
+    const kill = (event: ProgressEvent) => {
+      if (event.kind === 'step-end' && event.phase === 'train' && event.step === 5) doomed.kill();
+    };
+    const crash = await doomed.resume(job!, { onProgress: kill }).catch((error) => error);
+    expect(crash).toBeInstanceOf(EngineCrashedError);
+    expect(readJob(again.home, job!).state).toBe('failed');
+    nothingHalfWritten(again.home);
+    const steps: number[] = [];
+    const resumed = await again.resume(job!, {
+      onProgress(event) {
+        if (event.kind === 'step-end' && event.phase === 'train') steps.push(event.step);
+      },
+    });
+    expect(steps[0]).toBeGreaterThanOrEqual(4);
     expect(weightsOf(subject).length).toBeGreaterThan(1000);
     expect(weightsOf(resumed) === weightsOf(subject)).toBe(true);
   });
-});
-
-test('a process killed in the middle loses nothing up to its checkpoint, and ends in the same bits', async () => {
-  const engine = engineIn('killed', 'process');
-  const onProgress = (event: ProgressEvent) => {
-    if (event.kind === 'step-end' && event.phase === 'train' && event.step === 3) engine.kill();
-  };
-  const settings = { ...quick, steps: 30 };
-  const request = { images: [photos], className: 'dog', name: 'rex', seed: 1, settings };
-  const crash = await engine.personalize(request, { onProgress }).catch((error) => error);
-  expect(crash).toBeInstanceOf(EngineCrashedError);
-  expect(readJob(engine.home, crash.job).state).toBe('failed');
-  const steps: number[] = [];
-  const resumed = await engineIn('killed').resume(crash.job, {
-    onProgress(event) {
-      if (event.kind === 'step-end' && event.phase === 'train') steps.push(event.step);
-    },
-  });
-  // From a checkpoint, not from the start.
-  expect(steps[0]).toBeGreaterThanOrEqual(2);
-  const straight = await learn(engineIn('unkilled'), 'rex', { steps: 30 });
-  expect(weightsOf(resumed) === weightsOf(straight)).toBe(true);
 });
 
 test('a base that changed while a job was stopped is told, not trained on', async () => {
@@ -175,7 +178,7 @@ describe('subjects in prompts', () => {
   test('several in one picture, each with its weight, switched on a base that stays loaded', async () => {
     const engine = engineIn('several');
     await learn(engine, 'rex', {});
-    await learn(engine, 'mia', {}, 2);
+    await learn(engine, 'mia', { rank: 3 }, 2);
     const [one, other, both, weak, none] = [
       await draw(engine, '@rex on a road'),
       await draw(engine, '@mia on a road'),
@@ -192,6 +195,34 @@ describe('subjects in prompts', () => {
     const [alone] = await engine.generate({ prompt: '@rex', seed: 9, steps: 2 });
     expect(Buffer.from(second!.png).equals(Buffer.from(alone!.png))).toBe(true);
     expect(Buffer.from(first!.png).equals(Buffer.from(alone!.png))).toBe(false);
+  });
+
+  test('one after another and together, of different ranks, load the base once', async () => {
+    const { home } = engineIn('several');
+    const models = createLoadedModels(2);
+    let loads = 0;
+    const context: WorkContext = {
+      home,
+      folder: home.cache,
+      device: 'cpu',
+      threads: null,
+      onProgress() {},
+      onWarning() {},
+      signal: new AbortController().signal,
+      loadedModels: {
+        ...models,
+        get: (key, load) =>
+          models.get(key, () => {
+            loads += 1;
+            return load();
+          }),
+      },
+    };
+    for (const prompt of ['@rex on a road', '@mia by a lake', '@rex and @mia:0.5', '@rex']) {
+      await runGeneration(prepareGeneration(home, { prompt, steps: 1 }, base), context);
+    }
+    await models.releaseAll();
+    expect(loads).toBe(1);
   });
 
   test('what a prompt has beyond 77 tokens is told', async () => {

@@ -1,0 +1,142 @@
+/** Photos as they are trained on, and class images as they are kept. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openDiffusersFolder } from '../../sdk/checkpoint/diffusers-folder';
+import { readImage } from '../../sdk/images/read-image';
+import type { RgbImage } from '../../sdk/images/rgb-image';
+import { readBaseModel } from '../../sdk/models/base-model';
+import { createRandom } from '../../sdk/random';
+import type { Drawing, Pipeline } from '../../sdk/sampling/pipeline';
+import { openHome } from '../../sdk/subjects/home';
+import type { OpenedBase } from '../../sdk/work/loaded-base';
+import { type ClassImages, classImages, variantsOf } from '../../sdk/work/training-pictures';
+import { createLoadedModels, type WorkContext } from '../../sdk/work/work-context';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'dreambooth-pictures-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('a photo’s variants', () => {
+  /** Every column has its own grey, so that a crop shows where it was taken. */
+  const wide: RgbImage = {
+    width: 24,
+    height: 8,
+    data: Uint8Array.from({ length: 24 * 8 * 3 }, (_, i) => Math.floor(i / 3) % 24),
+  };
+  const firstColumns = (variants: readonly RgbImage[]) => variants.map(({ data }) => data[0]);
+  const variants = (settings: { centerCrop: boolean; flip: boolean }, seed = 1) =>
+    variantsOf(wide, 8, settings, createRandom(seed));
+
+  test('the middle', () => {
+    const [one, ...others] = variants({ centerCrop: true, flip: false });
+    expect(others).toEqual([]);
+    expect(one).toMatchObject({ width: 8, height: 8 });
+    expect([one!.data[0], one!.data[21]]).toEqual([8, 15]);
+  });
+
+  test('mirrored beside as it is', () => {
+    expect(firstColumns(variants({ centerCrop: true, flip: true }))).toEqual([8, 15]);
+  });
+
+  test('random parts, the same for a seed and others for another', () => {
+    const columns = firstColumns(variants({ centerCrop: false, flip: false }));
+    expect(columns).toHaveLength(4);
+    expect(new Set(columns).size).toBeGreaterThan(1);
+    for (const column of columns) expect(column).toBeLessThanOrEqual(16);
+    expect(firstColumns(variants({ centerCrop: false, flip: false }))).toEqual(columns);
+    expect(firstColumns(variants({ centerCrop: false, flip: false }, 2))).not.toEqual(columns);
+  });
+
+  test('of a photo that EXIF turns, the upright one', async () => {
+    const file = join(folder, 'turned.png');
+    const raw = { width: wide.width, height: wide.height, channels: 3 as const };
+    // 6: turn by 90° clockwise to see it upright; the first column becomes the first row.
+    await sharp(wide.data, { raw }).withMetadata({ orientation: 6 }).png().toFile(file);
+    const [one] = variantsOf(await readImage(file), 8, { centerCrop: true, flip: false }, createRandom(1));
+    const column = Array.from({ length: 8 }, (_, y) => one!.data[y * 8 * 3]);
+    expect(column).toEqual([8, 9, 10, 11, 12, 13, 14, 15]);
+  });
+});
+
+describe('class images', () => {
+  const fixture = join(import.meta.dirname, '../../fixtures/golden/sd15-tiny');
+  const base = readBaseModel(openDiffusersFolder(fixture));
+  const wanted: ClassImages = { prompt: 'a dog', count: 3, side: 8, steps: 2, guidanceScale: 7.5 };
+  let drawn: number[];
+  const pipeline: Pipeline = {
+    async draw({ seeds }: Drawing) {
+      drawn.push(...seeds);
+      return seeds.map((seed) => new Float32Array(3 * 8 * 8).fill(seed / 10));
+    },
+    async release() {},
+  };
+
+  function draw(change: Partial<ClassImages & { fingerprint: string }> = {}, signal?: AbortSignal) {
+    const { fingerprint = 'one', ...rest } = change;
+    const context: WorkContext = {
+      home: openHome(folder),
+      folder,
+      device: 'cpu',
+      threads: null,
+      onProgress() {},
+      onWarning() {},
+      signal: signal ?? new AbortController().signal,
+      loadedModels: createLoadedModels(1),
+    };
+    drawn = [];
+    const opened = { base, fingerprint } as OpenedBase;
+    return classImages({ ...wanted, ...rest }, opened, 2, async () => pipeline, context);
+  }
+
+  test('are drawn once for all that makes them, and more of them are added to those there are', async () => {
+    const first = await draw();
+    expect(first).toHaveLength(3);
+    expect(drawn).toEqual([0, 1, 2, 3]);
+    expect(await draw()).toEqual(first);
+    expect(drawn).toEqual([]);
+    expect((await draw({ count: 6 })).slice(0, 3)).toEqual(first);
+    expect(drawn).toEqual([4, 5]);
+  });
+
+  test.each<[string, Parameters<typeof draw>[0]]>([
+    ['base', { fingerprint: 'other' }],
+    ['prompt', { prompt: 'a cat' }],
+    ['size', { side: 16 }],
+    ['number of steps', { steps: 3 }],
+    ['guidance', { guidanceScale: 1 }],
+  ])('are drawn anew for another %s', async (_, change) => {
+    await draw();
+    await draw(change).catch(() => {});
+    expect(drawn.length).toBeGreaterThan(0);
+    expect(readdirSync(join(folder, 'cache/class-images'))).toHaveLength(2);
+  });
+
+  test('a stop in between keeps those that are whole', async () => {
+    const stop = new AbortController();
+    const whole = pipeline.draw;
+    pipeline.draw = (drawing) => {
+      if (drawing.seeds[0] === 0) queueMicrotask(() => stop.abort());
+      return whole(drawing);
+    };
+    await expect(draw({}, stop.signal)).rejects.toThrow();
+    pipeline.draw = whole;
+    expect(drawn).toEqual([0, 1]);
+    await draw();
+    expect(drawn).toEqual([2, 3]);
+  });
+
+  test('one that is missing is drawn again, to the same picture', async () => {
+    const first = await draw();
+    const [key] = readdirSync(join(folder, 'cache/class-images'));
+    const file = join(folder, 'cache/class-images', key!, '1.png');
+    const bytes = readFileSync(file);
+    rmSync(file);
+    expect(await draw()).toEqual(first);
+    expect(readFileSync(file).equals(bytes)).toBe(true);
+  });
+});
