@@ -1,5 +1,4 @@
 /** The command line as people and programs meet it. What computes runs the built program on a tiny checkpoint. */
-import { spawn } from 'node:child_process';
 import {
   copyFileSync,
   cpSync,
@@ -13,20 +12,19 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Writable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { main } from '../../adapters/cli/main';
 import { createProgram } from '../../adapters/cli/program';
 import type { Session } from '../../adapters/cli/session';
 import { readPngText, writePng } from '../../sdk/images/png';
 import { toyPhotos } from '../../sdk/toybox/toy-subject';
+import { call, events, type OnLine, program, startIn } from './command-line';
 
 const root = join(import.meta.dirname, '../..');
 const base = join(root, 'fixtures/golden/sd15-tiny');
-const program = join(root, 'dist/adapters/cli.js');
 let folder: string;
 let photos: string;
 let home: string;
+const start = (parameters: readonly string[], onLine?: OnLine) => startIn(folder, parameters, onLine);
 
 beforeAll(async () => {
   if (!existsSync(program)) throw new Error('The program is not built: npm run build');
@@ -40,55 +38,6 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const collector = () => {
-  let text = '';
-  const stream = new Writable({
-    write(chunk, _, done) {
-      text += chunk;
-      done();
-    },
-  });
-  return { stream, text: () => text };
-};
-
-/** In this process; nothing that computes. */
-async function call(...parameters: string[]) {
-  const [out, err] = [collector(), collector()];
-  const code = await main([...parameters], {
-    loadSdk: () => import('../../sdk/index') as never,
-    stdout: out.stream,
-    stderr: err.stream,
-  });
-  return { code, out: out.text(), err: err.text() };
-}
-
-/** The built program, in a process of its own; `onLine` sees each line of its output with the process. */
-function start(
-  parameters: readonly string[],
-  onLine?: (line: string, child: ReturnType<typeof spawn>) => void,
-) {
-  return new Promise<{ code: number | null; out: string; err: string }>((resolve) => {
-    const child = spawn(process.execPath, [program, ...parameters], { cwd: folder });
-    let [out, err, rest] = ['', '', ''];
-    child.stdout.on('data', (data) => {
-      out += data;
-      rest += data;
-      const lines = rest.split('\n');
-      rest = lines.pop()!;
-      for (const line of lines) onLine?.(line, child);
-    });
-    child.stderr.on('data', (data) => {
-      err += data;
-    });
-    child.on('close', (code) => resolve({ code, out, err }));
-  });
-}
-
-const events = (out: string) =>
-  out
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line));
 const quick = ['--base', base, '--steps', '3', '--set', 'classImages=2', '--set', 'checkpointEvery=1'];
 
 describe('help', () => {
@@ -156,7 +105,7 @@ describe('failures: exit code 1, what was found and what to do', () => {
       start(['personalize', ...rest, '--class', 'dog', '--home', home, ...quick]);
     const text = await learn('text.png');
     expect(text.code).toBe(1);
-    expect(text.err).toMatch(/text\.png/);
+    expect(text.err).toMatch(/Error \(unreadable-image\): text\.png cannot be read as a photo/);
     expect((await learn(join(folder, 'nowhere.png'))).err).toMatch(/missing-file.*nowhere\.png/);
     expect((await call('generate', 'a @rax', '--home', home)).err).toMatch(/no subject @rax/);
     const noBase = await call('generate', 'a dog', '--base', join(folder, 'no-base'), '--home', home);
@@ -234,6 +183,7 @@ describe('learning and drawing', () => {
     expect(drawn.code).toBe(0);
     expect(readdirSync(join(folder, 'pictures')).sort()).toEqual(['a-rex-7.png', 'a-rex-8.png']);
     expect(drawn.out.trim().split('\n')).toHaveLength(2);
+    expect(drawn.err).toMatch(/Next, four more: dreambooth generate 'a @rex' -n 4 --seed 9 --home /);
     const alone = [
       'generate',
       'a @rex',
@@ -314,6 +264,10 @@ describe('learning and drawing', () => {
     expect(stored('max').equals(stored('rex'))).toBe(true);
     expect(stored('mia').equals(stored('rex'))).toBe(true);
     expect((await call('subjects', 'rename', 'max', 'mia', '--home', own)).err).toMatch(/name-taken/);
+    expect((await call('subjects', 'rename', 'max', 'tom', '--home', own)).out).toMatch(
+      /@max is @tom now\.\nNext: dreambooth generate "a photo of @tom/,
+    );
+    expect((await call('subjects', 'rename', 'tom', 'max', '--home', own)).code).toBe(0);
     expect(await call('subjects', 'rename', 'max', '../x', '--home', own)).toMatchObject({ code: 2 });
     expect((await call('subjects', 'delete', 'max', '--home', own)).code).toBe(0);
     expect((await call('subjects', 'show', 'max', '--home', own)).err).toMatch(
