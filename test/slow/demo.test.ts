@@ -35,9 +35,9 @@ describe('the demo', () => {
     };
     expect(done.event).toBe('done');
     const { base, personalized } = done.measured;
-    // Paper, table 1: fidelity up strongly, prompts followed nearly as well. Bars of the README's means, less noise.
+    // The direction of the paper's table 1: fidelity up strongly, prompts followed nearly as well, no leak into the class.
     expect(base['CP']).toBeLessThan(0.3);
-    expect(personalized['CP']).toBeGreaterThan(0.5);
+    expect(personalized['CP']).toBeGreaterThan(base['CP']! + 0.3);
     expect(personalized['PF']).toBeGreaterThan(0.7);
     expect(personalized['LEAK']).toBeLessThan(0.2);
 
