@@ -82,6 +82,8 @@ export async function trainDreamBooth(
   from?: DreamBoothCheckpoint,
 ): Promise<TrainedWeights> {
   const { base, settings } = run;
+  // Building the graph takes seconds, and there is nothing yet to keep.
+  hooks.signal?.throwIfAborted();
   const trained = (component: ComponentName): Trained => {
     if (settings.kind === 'full') return { kind: 'full' };
     const targets = loraTargets(base[component].tensors, settings.targetModules, settings.rank);

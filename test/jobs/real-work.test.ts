@@ -94,8 +94,7 @@ const stops = [
   ['class-images', 0],
   ['encode', 1],
   ['train', 0],
-  ['train', 1],
-  ['train', 2],
+  ['train', 3],
 ] as const;
 
 describe.each(kinds)('%s', (title, settings) => {
@@ -132,7 +131,7 @@ describe.each(kinds)('%s', (title, settings) => {
     // And killed by the system in the middle of it all: what was checkpointed stays.
     const doomed = engineIn(`stopped ${title}`, 'process');
     const kill = (event: ProgressEvent) => {
-      if (event.kind === 'step-end' && event.phase === 'train' && event.step === 5) doomed.kill();
+      if (event.kind === 'step-end' && event.phase === 'train' && event.step === 7) doomed.kill();
     };
     const crash = await doomed.resume(job!, { onProgress: kill }).catch((error) => error);
     expect(crash).toBeInstanceOf(EngineCrashedError);
