@@ -87,17 +87,17 @@ export const presets = {
       'measured on two development subjects of the embedded world: dreambooth evaluate toybox --development',
     settings: {
       ...sd15Lora,
-      steps: 600,
+      steps: 700,
       classImages: 200,
       classGuidanceScale: 1.5,
       rank: 16,
       alpha: 16,
       targetModules: ['*'],
       trainTextEncoder: true,
-      learningRate: 1.5e-3,
+      learningRate: 1e-3,
       // Learned as fast as the UNet, the text encoder writes the subject into the sentence as a whole, and another
       // sentence ("… wearing a red hat") loses it.
-      textEncoderLearningRate: 2e-4,
+      textEncoderLearningRate: 3e-4,
       learningRateSchedule: 'cosine',
       batchSize: 4,
       centerCrop: true,
