@@ -25,7 +25,19 @@ export interface DiffusersFolder {
   readonly tokenizers: ReadonlyMap<string, TokenizerFiles>;
 }
 
-const supportedPipelines = ['StableDiffusionPipeline'];
+/** The parts that a checkpoint of each class cannot be without. */
+const supportedPipelines: Readonly<Record<string, readonly string[]>> = {
+  StableDiffusionPipeline: ['unet', 'vae', 'text_encoder', 'tokenizer', 'scheduler'],
+  StableDiffusionXLPipeline: [
+    'unet',
+    'vae',
+    'text_encoder',
+    'text_encoder_2',
+    'tokenizer',
+    'tokenizer_2',
+    'scheduler',
+  ],
+};
 const supportedModels = [
   'UNet2DConditionModel',
   'AutoencoderKL',
@@ -33,7 +45,6 @@ const supportedModels = [
   'CLIPTextModelWithProjection',
 ];
 const supportedTokenizers = ['CLIPTokenizer', 'CLIPTokenizerFast'];
-const required = ['unet', 'vae', 'text_encoder', 'tokenizer', 'scheduler'];
 /** Parts that take no share in drawing from a prompt. */
 const unused = ['safety_checker', 'feature_extractor', 'image_encoder'];
 
@@ -51,9 +62,12 @@ export function openDiffusersFolder(path: string): DiffusersFolder {
     `every diffusers folder has one. ${whatABaseIs}`,
   );
   const pipelineClass = String(modelIndex['_class_name']);
-  if (!supportedPipelines.includes(pipelineClass)) {
+  const required = Object.hasOwn(supportedPipelines, pipelineClass)
+    ? supportedPipelines[pipelineClass]
+    : undefined;
+  if (required === undefined) {
     throw new UnsupportedModelError(
-      `${directory} is a ${pipelineClass}, which is not supported; supported: ${supportedPipelines.join(', ')}.`,
+      `${directory} is a ${pipelineClass}, which is not supported; supported: ${Object.keys(supportedPipelines).join(', ')}.`,
     );
   }
   const classes = componentClasses(modelIndex);

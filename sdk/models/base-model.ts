@@ -8,16 +8,21 @@ import type { StoredTensor } from '../tensor';
 import { type ClipTokenizer, createClipTokenizer } from '../tokenizers/clip-bpe';
 import { type AutoencoderConfig, readAutoencoderConfig } from './autoencoder-kl';
 import { type ClipTextConfig, readClipTextConfig } from './clip-text';
-import type { BaseModelFamily } from './families/family';
+import type { BaseModelFamily, TextEncoderName } from './families/family';
 import { families } from './families/index';
 import { readUNetConfig, type UNetConfig } from './unet';
 
 /** The networks of a base model, by the names of their folders. */
-export type ComponentName = 'unet' | 'vae' | 'text_encoder';
+export type ComponentName = 'unet' | 'vae' | TextEncoderName;
 
 export interface ModelPart<Config> {
   readonly config: Config;
   readonly tensors: ReadonlyMap<string, StoredTensor>;
+}
+
+export interface TextEncoderPart extends ModelPart<ClipTextConfig> {
+  readonly name: TextEncoderName;
+  readonly tokenizer: ClipTokenizer;
 }
 
 export interface BaseModel {
@@ -25,9 +30,13 @@ export interface BaseModel {
   readonly family: BaseModelFamily;
   readonly unet: ModelPart<UNetConfig>;
   readonly vae: ModelPart<AutoencoderConfig>;
-  readonly text_encoder: ModelPart<ClipTextConfig>;
+  /** In the order of the family's. */
+  readonly textEncoders: readonly TextEncoderPart[];
+  /** That of the first text encoder. */
   readonly tokenizer: ClipTokenizer;
   readonly schedulerConfig: SchedulerConfig;
+  /** Whether no prompt means embeddings of zeros, not those of the empty text (`force_zeros_for_empty_prompt`). */
+  readonly zerosForNoPrompt: boolean;
 }
 
 /** Throws UnsupportedModelError or UnsupportedConfigError, naming what cannot be built and what can. */
@@ -42,17 +51,28 @@ export function readBaseModel(folder: DiffusersFolder): BaseModel {
     name: ComponentName,
     read: (config: Readonly<Record<string, unknown>>) => Config,
   ): ModelPart<Config> => {
-    const { config, tensors } = folder.components.get(name)!;
-    return { config: read(config), tensors };
+    const found = folder.components.get(name);
+    if (!found)
+      throw new UnsupportedModelError(`${folder.directory} has no ${name}; a ${family.title} has one.`);
+    return { config: read(found.config), tensors: found.tensors };
   };
+  const textEncoders = family.textEncoders.map((name): TextEncoderPart => {
+    const files = folder.tokenizers.get(name.replace('text_encoder', 'tokenizer'));
+    if (!files)
+      throw new UnsupportedModelError(
+        `${folder.directory} has no tokenizer for its ${name}; a ${family.title} has one.`,
+      );
+    return { name, ...part(name, readClipTextConfig), tokenizer: createClipTokenizer(files) };
+  });
   return {
     directory: folder.directory,
     family,
     unet: part('unet', readUNetConfig),
     vae: part('vae', readAutoencoderConfig),
-    text_encoder: part('text_encoder', readClipTextConfig),
-    tokenizer: createClipTokenizer(folder.tokenizers.get('tokenizer')!),
+    textEncoders,
+    tokenizer: textEncoders[0]!.tokenizer,
     schedulerConfig: folder.schedulerConfig,
+    zerosForNoPrompt: family.addsSizes && folder.modelIndex['force_zeros_for_empty_prompt'] !== false,
   };
 }
 
@@ -62,10 +82,22 @@ export interface Changes {
   readonly adapt?: LayerAdapter;
 }
 
+/** A component's tensors in their files; none of one that this base does not have. */
+export function tensorsOf(base: BaseModel, component: ComponentName): ReadonlyMap<string, StoredTensor> {
+  if (component === 'unet' || component === 'vae') return base[component].tensors;
+  return base.textEncoders.find(({ name }) => name === component)?.tensors ?? new Map();
+}
+
+/** The components whose weights or LoRA a subject may have. */
+export const trainableComponents = (base: BaseModel): readonly ComponentName[] => [
+  'unet',
+  ...base.family.textEncoders,
+];
+
 /** A component's weights in `graph`. */
 export const weightsOf = (
   base: BaseModel,
   component: ComponentName,
   graph: Graph,
   changes: Changes = {},
-): Weights => checkpointWeights(graph, { component, tensors: base[component].tensors, ...changes });
+): Weights => checkpointWeights(graph, { component, tensors: tensorsOf(base, component), ...changes });

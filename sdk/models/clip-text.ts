@@ -15,6 +15,8 @@ export interface ClipTextConfig {
   readonly positions: number;
   readonly activation: 'quick_gelu' | 'gelu';
   readonly epsilon: number;
+  /** Features of the projected pooled output, where the file has a projection. */
+  readonly projectionDim: number;
   /** The end token by which the pooled output is found; 2 in old configs means "the largest id". */
   readonly endTokenId: number;
 }
@@ -31,14 +33,7 @@ export function readClipTextConfig(config: ModelConfig): ClipTextConfig {
     'dropout',
     'initializer_factor',
   );
-  read.ignore(
-    'initializer_range',
-    'model_type',
-    'pad_token_id',
-    'projection_dim',
-    'transformers_version',
-    'use_cache',
-  );
+  read.ignore('initializer_range', 'model_type', 'pad_token_id', 'transformers_version', 'use_cache');
   const parsed: ClipTextConfig = {
     vocabularySize: read.number('vocab_size', 49408),
     hiddenSize: read.number('hidden_size', 512),
@@ -48,21 +43,34 @@ export function readClipTextConfig(config: ModelConfig): ClipTextConfig {
     positions: read.number('max_position_embeddings', 77),
     activation: read.choice('hidden_act', ['quick_gelu', 'gelu'], 'quick_gelu'),
     epsilon: read.number('layer_norm_eps', 1e-5),
+    projectionDim: read.number('projection_dim', 512),
     endTokenId: read.number('eos_token_id', 49407),
   };
   read.close();
   return parsed;
 }
 
-export interface ClipTextOutputs {
-  /** [N, tokens, hidden], after the final norm. */
-  readonly lastHiddenState: Value;
-  /** The embeddings, then each layer's output before the final norm: layers + 1 values of [N, tokens, hidden]. */
-  readonly hiddenStates: readonly Value[];
+export interface ClipTextInputs {
+  /** int64 [N, tokens] */
+  readonly inputIds: Value;
+  /** float32 [N, tokens]: 1 at the token that the pooled output is taken from, else 0 (see `pooledPositions`). */
+  readonly endTokens: Value;
 }
 
-/** `inputIds` is int64 [N, tokens]. `w` is the root of the file: its keys begin with `text_model.`. */
-export function clipText(w: Weights, config: ClipTextConfig, inputIds: Value): ClipTextOutputs {
+export interface ClipTextOutputs {
+  /** The embeddings, then each layer's output before the final norm: layers + 1 values of [N, tokens, hidden]. */
+  readonly hiddenStates: readonly Value[];
+  /** The norm after the last layer, of any hidden state. */
+  finalNorm(hiddenState: Value): Value;
+  /** The end token's last hidden state after the final norm, [N, hidden]. */
+  pooled(): Value;
+  /** `pooled`, projected, [N, projection] (CLIPTextModelWithProjection). */
+  textEmbeds(): Value;
+}
+
+/** `w` is the root of the file: its keys begin with `text_model.`. */
+export function clipText(w: Weights, config: ClipTextConfig, inputs: ClipTextInputs): ClipTextOutputs {
+  const { inputIds, endTokens } = inputs;
   const model = w.at('text_model');
   const [, tokens] = inputIds.shape as [number, number];
   const embeddings = model.at('embeddings');
@@ -81,8 +89,17 @@ export function clipText(w: Weights, config: ClipTextConfig, inputIds: Value): C
   for (let i = 0; i < config.layers; i++) {
     hiddenStates.push(layer(model.at('encoder').at('layers').at(i), config, hiddenStates.at(-1)!, mask));
   }
-  const lastHiddenState = layerNorm(model.at('final_layer_norm'), hiddenStates.at(-1)!, config);
-  return { lastHiddenState, hiddenStates };
+  const finalNorm = (hiddenState: Value) => layerNorm(model.at('final_layer_norm'), hiddenState, config);
+  const pooled = () => {
+    const picked = op.MatMul(
+      op.Reshape(endTokens, { shape: [-1, 1, tokens] }),
+      finalNorm(hiddenStates.at(-1)!),
+    );
+    return op.Reshape(picked, { shape: [-1, config.hiddenSize] });
+  };
+  const textEmbeds = () =>
+    linear(w.at('text_projection'), pooled(), { out: config.projectionDim, bias: false });
+  return { hiddenStates, finalNorm, pooled, textEmbeds };
 }
 
 function layer(w: Weights, config: ClipTextConfig, x: Value, mask: Value): Value {

@@ -30,19 +30,23 @@ export interface AdamWState {
  * memory; the corrections turn them into the unbiased means m̂ and v̂:
  *
  *   p ← p·(1 − lr·weightDecay) − lr · m̂ / (√v̂ + ε)
+ *
+ * `decayed`, of the parameters' shape, is 1 where weights decay and 0 where they do not; default: they all do.
  */
 export function adamW(
   state: AdamWState,
   gradient: Value,
   rates: AdamWRates,
   options: AdamWOptions,
+  decayed?: Value,
 ): AdamWState {
   const [beta1, beta2] = options.betas;
   const firstSum = op.Add(op.Mul(state.firstSum, beta1), gradient);
   const secondSum = op.Add(op.Mul(state.secondSum, beta2), op.Mul(gradient, gradient));
   const deviation = op.Add(op.Mul(op.Sqrt(secondSum), rates.secondCorrection), options.epsilon);
   const step = op.Div(op.Mul(firstSum, op.Mul(rates.learningRate, rates.firstCorrection)), deviation);
-  const kept = op.Sub(1, op.Mul(rates.learningRate, options.weightDecay));
+  const decay = op.Mul(rates.learningRate, options.weightDecay);
+  const kept = op.Sub(1, decayed ? op.Mul(decayed, decay) : decay);
   const parameter = op.Sub(op.Mul(state.parameter, kept), step);
   return { parameter, firstSum, secondSum };
 }

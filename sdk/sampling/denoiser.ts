@@ -1,10 +1,19 @@
 /** The UNet with classifier-free guidance (Ho & Salimans 2021), as the denoising loop sees it. */
 import { Graph } from '../graph/graph';
 import { op } from '../graph/operators';
-import type { CreateSession } from '../graph/session';
+import type { CreateSession, Feeds } from '../graph/session';
 import { loraAdapter } from '../lora/lora';
 import { loraFeeds, loraInputs, type WeightedLora } from '../lora/lora-weights';
 import { type BaseModel, weightsOf } from '../models/base-model';
+import { guidanceEmbedding } from '../models/guidance-embedding';
+import {
+  conditionFeeds,
+  conditionInputs,
+  type PictureSizes,
+  type PromptCondition,
+  sizeFeeds,
+  sizeInputs,
+} from '../models/text-condition';
 import { unet } from '../models/unet';
 import { float32 } from '../tensor';
 
@@ -19,11 +28,13 @@ export interface DenoiserShape {
 
 /** What stays the same over the steps of a run. */
 export interface Conditions {
-  /** Of each picture, [tokens, features]. */
-  readonly prompts: readonly Float32Array[];
-  /** Of each picture, likewise; read only when guided. */
-  readonly negativePrompts: readonly Float32Array[];
+  /** Of each picture. */
+  readonly prompts: readonly PromptCondition[];
+  /** Of each picture; read only when guided. */
+  readonly negativePrompts: readonly PromptCondition[];
   readonly guidanceScale: number;
+  /** Of all pictures, where the family is told; default: uncut, as large as what is drawn. */
+  readonly sizes?: PictureSizes;
   readonly loras: readonly WeightedLora[];
 }
 
@@ -36,26 +47,33 @@ export interface Denoiser {
 /** `loraPaths`: the UNet's layers that may carry a LoRA. */
 export async function createDenoiser(
   base: BaseModel,
-  { pictures, size, guided }: DenoiserShape,
+  shape: DenoiserShape,
   loraPaths: readonly string[],
   createSession: CreateSession,
 ): Promise<Denoiser> {
   const { config, tensors } = base.unet;
-  const tokens = base.tokenizer.maxLength;
+  const { pictures, size } = shape;
+  // A UNet that takes the scale as an input has the guidance in it.
+  const guided = shape.guided && config.timeCondDim === undefined;
   const rows = guided ? 2 * pictures : pictures;
   const latentShape = [pictures, config.inChannels, ...size];
-  const textShape = [rows, tokens, config.crossAttentionDim];
 
   const graph = new Graph();
   const latents = graph.input('latents', 'float32', latentShape);
   const timestep = graph.input('timestep', 'float32', [1]);
+  const { textEmbeddings, pooledEmbeddings } = conditionInputs(graph, base, rows, base.tokenizer.maxLength);
+  const timeIds = sizeInputs(graph, base, rows);
   const prediction = unet(
     weightsOf(base, 'unet', graph, { adapt: loraAdapter(loraInputs(graph, 'unet', loraPaths, tensors)) }),
     config,
     {
       sample: guided ? op.Concat(latents, latents, { axis: 0 }) : latents,
       timesteps: op.Expand(timestep, { shape: [rows] }),
-      textEmbeddings: graph.input('textEmbeddings', 'float32', textShape),
+      textEmbeddings,
+      ...(pooledEmbeddings && timeIds ? { added: { textEmbeds: pooledEmbeddings, timeIds } } : {}),
+      ...(config.timeCondDim === undefined
+        ? {}
+        : { timestepCond: graph.input('timestepCond', 'float32', [rows, config.timeCondDim]) }),
     },
   );
   let output = prediction;
@@ -67,15 +85,17 @@ export async function createDenoiser(
   const session = await createSession({ output });
 
   return {
-    under({ prompts, negativePrompts, guidanceScale, loras }) {
-      const lines = guided ? [...negativePrompts, ...prompts] : prompts;
-      const text = new Float32Array(lines.length * lines[0]!.length);
-      lines.forEach((line, i) => {
-        text.set(line, i * line.length);
-      });
+    under({ prompts, negativePrompts, guidanceScale, loras, sizes }) {
+      const [height, width] = size.map((side) => side * base.vae.config.factor) as [number, number];
+      const whole: PictureSizes = [height, width, 0, 0, height, width];
       const constant = {
         ...loraFeeds('unet', loraPaths, tensors, loras),
-        textEmbeddings: float32(textShape, text),
+        ...conditionFeeds(base, guided ? [...negativePrompts, ...prompts] : prompts),
+        ...sizeFeeds(
+          base,
+          Array.from({ length: rows }, () => sizes ?? whole),
+        ),
+        ...timestepCondFeed(config.timeCondDim, rows, guidanceScale),
         guidanceScale: float32([], [guidanceScale]),
       };
       return async (sample, at) => {
@@ -85,4 +105,11 @@ export async function createDenoiser(
     },
     release: () => session.release(),
   };
+}
+
+function timestepCondFeed(features: number | undefined, rows: number, guidanceScale: number): Feeds {
+  if (features === undefined) return {};
+  const one = guidanceEmbedding(guidanceScale, features);
+  const all = Float32Array.from({ length: rows * features }, (_, i) => one[i % features]!);
+  return { timestepCond: float32([rows, features], all) };
 }

@@ -2,12 +2,13 @@
 import type { CreateSession } from '../graph/session';
 import type { WeightedLora } from '../lora/lora-weights';
 import type { BaseModel } from '../models/base-model';
+import type { PromptCondition, PromptTokens } from '../models/text-condition';
 import { createRandom } from '../random';
 import { createScheduler, type SchedulerName } from '../schedulers/index';
 import { createDecoder } from './autoencoder';
 import { denoise } from './denoise';
 import { createDenoiser, type DenoiserShape } from './denoiser';
-import { createTextEncoder } from './text-encoder';
+import { createTextEncoder, pathsIn } from './text-encoder';
 
 export interface PipelineShape extends DenoiserShape {
   /** Layers that may carry a LoRA, as `unet.PATH` and `text_encoder.PATH`. */
@@ -15,9 +16,10 @@ export interface PipelineShape extends DenoiserShape {
 }
 
 export interface Drawing {
-  /** Token ids of one picture each; as many as the pipeline's `pictures`. */
-  readonly prompts: readonly ArrayLike<number>[];
-  readonly negativePrompt: ArrayLike<number>;
+  /** Of one picture each; as many as the pipeline's `pictures`. */
+  readonly prompts: readonly PromptTokens[];
+  /** Null: none. */
+  readonly negativePrompt: PromptTokens | null;
   /** One each: a picture's noise comes from its own seed alone. */
   readonly seeds: readonly number[];
   readonly scheduler: SchedulerName;
@@ -34,30 +36,27 @@ export interface Pipeline {
   release(): Promise<void>;
 }
 
-const pathsOf = (component: string, paths: readonly string[]) =>
-  paths.flatMap((path) => (path.startsWith(`${component}.`) ? [path.slice(component.length + 1)] : []));
-
 export async function createPipeline(
   base: BaseModel,
   shape: PipelineShape,
   createSession: CreateSession,
 ): Promise<Pipeline> {
-  const textEncoder = await createTextEncoder(base, pathsOf('text_encoder', shape.loraPaths), createSession);
-  const denoiser = await createDenoiser(base, shape, pathsOf('unet', shape.loraPaths), createSession);
+  const textEncoder = await createTextEncoder(base, shape.loraPaths, createSession);
+  const denoiser = await createDenoiser(base, shape, pathsIn('unet', shape.loraPaths), createSession);
   const decoder = await createDecoder(base, shape.size, createSession);
   // An inpainting UNet takes more channels than a picture has latents; noise is drawn for the latents alone.
   const elements = base.vae.config.latentChannels * shape.size[0] * shape.size[1];
   return {
     async draw({ prompts, negativePrompt, seeds, scheduler, steps, guidanceScale, loras, onStep, signal }) {
-      const known = new Map<string, Float32Array>();
-      const encode = async (ids: ArrayLike<number>) => {
-        const key = Array.from(ids).join();
-        const embeddings = known.get(key) ?? (await textEncoder.encode([ids], loras))[0]!;
-        known.set(key, embeddings);
-        return embeddings;
+      const known = new Map<string, PromptCondition>();
+      const encode = async (prompt: PromptTokens | null) => {
+        const key = prompt ? prompt.map((ids) => ids.join()).join(' ') : 'none';
+        const condition = known.get(key) ?? (await textEncoder.encode([prompt], loras))[0]!;
+        known.set(key, condition);
+        return condition;
       };
-      const lines: Float32Array[] = [];
-      for (const ids of prompts) lines.push(await encode(ids));
+      const lines: PromptCondition[] = [];
+      for (const prompt of prompts) lines.push(await encode(prompt));
       const negative = shape.guided ? await encode(negativePrompt) : undefined;
       const predict = denoiser.under({
         prompts: lines,

@@ -9,7 +9,9 @@
 import type { Value } from '../graph/graph';
 import { op } from '../graph/operators';
 import { type LoraTarget, loraAdapter } from '../lora/lora';
-import { type BaseModel, type Changes, type ComponentName, weightsOf } from '../models/base-model';
+import { type BaseModel, type Changes, type ComponentName, tensorsOf, weightsOf } from '../models/base-model';
+import type { TextCondition } from '../models/families/family';
+import { conditionInputs, encodeText, sizeInputs, tokenInputs } from '../models/text-condition';
 import { unet } from '../models/unet';
 import type { Parameter } from './parameters';
 import type { TrainingProblem } from './trainer';
@@ -22,11 +24,12 @@ export type Trained =
 export interface DenoisingProblem {
   readonly base: BaseModel;
   readonly unet?: Trained;
-  /** When trained, token ids are fed and encoded at every step; else text embeddings are fed. */
-  readonly textEncoder?: Trained;
+  /** When any is trained, token ids are fed and encoded at every step; else what the prompts are to the UNet is fed. */
+  readonly textEncoders?: Readonly<Partial<Record<ComponentName, Trained>>>;
   readonly batch: number;
   /** Height and width of the latents. */
   readonly size: readonly [number, number];
+  /** Of a prompt, where conditions are fed. */
   readonly tokens: number;
   /**
    * The last `untrainedTargets` rows of the batch have no target of their own: theirs is what the base model itself
@@ -36,53 +39,59 @@ export interface DenoisingProblem {
 }
 
 /**
- * Inputs: `sample` [B, C, h, w], `timesteps` [B], `lossWeights` [B], `target` for the rows that have one, and
- * `textEmbeddings` [B, tokens, features] or `inputIds` [B, tokens]. Reports: `losses` [B], unweighted.
+ * Inputs: `sample` [B, C, h, w], `timesteps` [B], `lossWeights` [B], `target` for the rows that have one, those of
+ * `conditionInputs` or `tokenInputs`, and of `sizeInputs`. Reports: `losses` [B], unweighted.
  * Parameters are named `unet.KEY` for weights, `unet.PATH.down` and `.up` for a LoRA; groups are the components.
  */
 export function denoisingProblem(problem: DenoisingProblem): TrainingProblem {
   const { base, batch, size, tokens, untrainedTargets = 0 } = problem;
-  const { inChannels, outChannels, crossAttentionDim } = base.unet.config;
+  const { inChannels, outChannels } = base.unet.config;
+  const trained: Readonly<Partial<Record<ComponentName, Trained>>> = {
+    ...(problem.unet ? { unet: problem.unet } : {}),
+    ...problem.textEncoders,
+  };
   return {
-    parameters: [
-      ...parametersOf(base, 'unet', problem.unet),
-      ...parametersOf(base, 'text_encoder', problem.textEncoder),
-    ],
+    parameters: Object.entries(trained).flatMap(([component, how]) =>
+      parametersOf(base, component as ComponentName, how),
+    ),
     build(graph, parameters) {
       const sample = graph.input('sample', 'float32', [batch, inChannels, ...size]);
       const timesteps = graph.input('timesteps', 'float32', [batch]);
       const lossWeights = graph.input('lossWeights', 'float32', [batch]);
-      const changed = changesOf('unet', problem.unet, parameters);
-      const text = problem.textEncoder
-        ? graph.input('inputIds', 'int64', [batch, tokens])
-        : graph.input('textEmbeddings', 'float32', [batch, tokens, crossAttentionDim]);
-      const encode = (changes: Changes, ids: Value) =>
-        base.family.encodeText(
-          weightsOf(base, 'text_encoder', graph, changes),
-          base.text_encoder.config,
-          ids,
-        );
-      const textEmbeddings = problem.textEncoder
-        ? encode(changesOf('text_encoder', problem.textEncoder, parameters), text)
-        : text;
-      const prediction = unet(weightsOf(base, 'unet', graph, changed), base.unet.config, {
-        sample,
-        timesteps,
-        textEmbeddings,
-      });
+      const timeIds = sizeInputs(graph, base, batch);
+      const changed = (component: ComponentName) => changesOf(component, trained[component], parameters);
+
+      const ids = problem.textEncoders ? tokenInputs(graph, base, batch) : undefined;
+      const condition = ids
+        ? encodeText(base, graph, ids, changed)
+        : conditionInputs(graph, base, batch, tokens);
+      const predict = (changes: Changes, told: TextCondition, rows: (x: Value) => Value = (x) => x) =>
+        unet(weightsOf(base, 'unet', graph, changes), base.unet.config, {
+          sample: rows(sample),
+          timesteps: rows(timesteps),
+          textEmbeddings: told.textEmbeddings,
+          ...(told.pooledEmbeddings && timeIds
+            ? { added: { textEmbeds: told.pooledEmbeddings, timeIds: rows(timeIds) } }
+            : {}),
+        });
+      const prediction = predict(changed('unet'), condition);
 
       const given = batch - untrainedTargets;
       const targets: Value[] =
         given > 0 ? [graph.input('target', 'float32', [given, outChannels, ...size])] : [];
       if (untrainedTargets > 0) {
         const rest = (x: Value) => op.Slice(x, { starts: [given], ends: [batch], axes: [0], steps: [1] });
-        targets.push(
-          unet(weightsOf(base, 'unet', graph), base.unet.config, {
-            sample: rest(sample),
-            timesteps: rest(timesteps),
-            textEmbeddings: problem.textEncoder ? encode({}, rest(text)) : rest(text),
-          }),
-        );
+        const untrained = ids
+          ? encodeText(
+              base,
+              graph,
+              ids.map((inputs) => inputs.map(rest)),
+            )
+          : {
+              textEmbeddings: rest(condition.textEmbeddings),
+              ...(condition.pooledEmbeddings ? { pooledEmbeddings: rest(condition.pooledEmbeddings) } : {}),
+            };
+        targets.push(predict({}, untrained, rest));
       }
       const difference = op.Sub(
         prediction,
@@ -106,7 +115,7 @@ function parametersOf(base: BaseModel, component: ComponentName, trained: Traine
       { name: `${component}.${path}.up`, shape: up, group: component },
     ]);
   }
-  return [...base[component].tensors].flatMap(([key, { shape }]) =>
+  return [...tensorsOf(base, component)].flatMap(([key, { shape }]) =>
     isBuffer(key) ? [] : [{ name: `${component}.${key}`, shape, group: component }],
   );
 }

@@ -5,9 +5,17 @@
  */
 import { InvalidOptionError, TrainingDivergedError } from '../errors';
 import type { CreateSession, Feeds } from '../graph/session';
-import { initialLora, type LoraTarget, loraTargets, textEncoderAttention, unetAttention } from '../lora/lora';
-import type { BaseModel, ComponentName } from '../models/base-model';
+import { initialLora, loraTargets, textEncoderAttention, unetAttention } from '../lora/lora';
+import { type BaseModel, type ComponentName, tensorsOf } from '../models/base-model';
 import { scaleLatents } from '../models/latents';
+import {
+  conditionFeeds,
+  type PictureSizes,
+  type PromptCondition,
+  type PromptTokens,
+  sizeFeeds,
+  tokenFeeds,
+} from '../models/text-condition';
 import { learningRateSchedule } from '../optimizers/learning-rate';
 import { createRandom, type Random, type RandomState, restoreRandom } from '../random';
 import { createNoiseSchedule, type NoiseSchedule } from '../schedulers/noise-schedule';
@@ -16,16 +24,17 @@ import { denoisingProblem, type Trained } from './denoising-problem';
 import type { TrainingSettings } from './presets';
 import { createTrainer, type Trainer, type TrainerState } from './trainer';
 
-/** The distribution of a picture's unscaled latents, [channels, h, w] each. */
-export interface LatentDistribution {
+/** The distribution of a picture's unscaled latents, [channels, h, w] each, and the sizes it comes from. */
+export interface TrainingPicture {
   readonly mean: Float32Array;
   readonly logvar: Float32Array;
+  readonly sizes: PictureSizes;
 }
 
-/** A prompt: token ids where the text encoder trains, else what it made of them, [tokens, features]. */
+/** A prompt: its tokens are read where a text encoder trains, else what it is to the UNet. */
 export interface TrainingPrompt {
-  readonly ids: Int32Array;
-  readonly embeddings: Float32Array;
+  readonly tokens: PromptTokens;
+  readonly condition: PromptCondition;
 }
 
 export interface DreamBoothRun {
@@ -35,9 +44,9 @@ export interface DreamBoothRun {
   /** Height and width of the latents. */
   readonly size: readonly [number, number];
   /** Of each photo its variants (crops, mirrored), of which one is drawn each time. */
-  readonly photos: readonly (readonly LatentDistribution[])[];
+  readonly photos: readonly (readonly TrainingPicture[])[];
   /** Pictures of the class; read where the prior is `images`. */
-  readonly classImages: readonly LatentDistribution[];
+  readonly classImages: readonly TrainingPicture[];
   readonly instancePrompt: TrainingPrompt;
   readonly classPrompt: TrainingPrompt;
   /** A component's own weight, for first values. */
@@ -66,8 +75,8 @@ export interface DreamBoothHooks {
 export interface TrainedWeights {
   /** `unet.KEY` or `unet.PATH.down` and `.up`, likewise for `text_encoder`. */
   readonly parameters: ReadonlyMap<string, Float32Array>;
-  readonly unet: Trained;
-  readonly textEncoder?: Trained;
+  /** How each trained component took part. */
+  readonly trained: Readonly<Partial<Record<ComponentName, Trained>>>;
 }
 
 /**
@@ -86,14 +95,14 @@ export async function trainDreamBooth(
   hooks.signal?.throwIfAborted();
   const trained = (component: ComponentName): Trained => {
     if (settings.kind === 'full') return { kind: 'full' };
-    const targets = loraTargets(base[component].tensors, settings.targetModules, settings.rank);
+    const targets = loraTargets(tensorsOf(base, component), settings.targetModules, settings.rank);
     if (targets.length === 0) throw noTargets(component, settings.targetModules);
     return { kind: 'lora', targets, scale: settings.alpha / settings.rank };
   };
-  const parts = {
-    unet: trained('unet'),
-    ...(settings.trainTextEncoder ? { textEncoder: trained('text_encoder') } : {}),
-  };
+  const encoders = settings.trainTextEncoder ? base.family.textEncoders : [];
+  const parts = Object.fromEntries(
+    (['unet', ...encoders] as const).map((component) => [component, trained(component)]),
+  );
   const initialRandom = createRandom(run.seed);
   const trainer = await createDreamBoothTrainer(run, parts, initialRandom, createSession);
   let random = initialRandom;
@@ -126,9 +135,10 @@ export async function trainDreamBooth(
         hooks.signal.throwIfAborted();
       }
       const { step } = trainer.state();
+      const textRate = settings.textEncoderLearningRate * factor(step);
       const rates = {
         unet: settings.learningRate * factor(step),
-        text_encoder: settings.textEncoderLearningRate * factor(step),
+        ...Object.fromEntries(encoders.map((name) => [name, textRate])),
       };
       let loss = 0;
       for (let i = 0; i < settings.gradientAccumulationSteps; i++) {
@@ -148,14 +158,14 @@ export async function trainDreamBooth(
       if (step + 1 === settings.steps) hooks.onCheckpoint(latest);
     }
     const parameters = new Map([...trainer.parameters()].map(([name, values]) => [name, values.slice()]));
-    return { parameters, ...parts };
+    return { parameters, trained: parts };
   } finally {
     await trainer.release();
   }
 }
 
 function noTargets(component: ComponentName, modules: readonly string[]): InvalidOptionError {
-  const usual = component === 'text_encoder' ? textEncoderAttention : unetAttention;
+  const usual = component === 'unet' ? unetAttention : textEncoderAttention;
   return new InvalidOptionError(
     'targetModules',
     `targetModules is ${modules.join(', ')}: no layer of the ${component} ends so. Usual are ${usual.join(', ')}; * stands for every layer.`,
@@ -164,29 +174,30 @@ function noTargets(component: ComponentName, modules: readonly string[]): Invali
 
 async function createDreamBoothTrainer(
   run: DreamBoothRun,
-  parts: { unet: Trained; textEncoder?: Trained },
+  parts: Readonly<Partial<Record<ComponentName, Trained>>>,
   random: Random,
   createSession: CreateSession,
 ): Promise<Trainer> {
   const { base, settings, size } = run;
   const initial = new Map<string, Float32Array>();
-  const startLora = (component: ComponentName, targets: readonly LoraTarget[]) => {
-    for (const target of targets) {
+  for (const [component, part] of Object.entries(parts)) {
+    if (part.kind !== 'lora') continue;
+    for (const target of part.targets) {
       const { down, up } = initialLora(target, random);
       initial.set(`${component}.${target.path}.down`, down);
       initial.set(`${component}.${target.path}.up`, up);
     }
-  };
-  if (parts.unet.kind === 'lora') startLora('unet', parts.unet.targets);
-  if (parts.textEncoder?.kind === 'lora') startLora('text_encoder', parts.textEncoder.targets);
+  }
   const optimizer = {
     betas: [settings.adamBeta1, settings.adamBeta2] as const,
     epsilon: settings.adamEpsilon,
     weightDecay: settings.weightDecay,
   };
+  const { unet, ...textEncoders } = parts;
   const problem = denoisingProblem({
     base,
-    ...parts,
+    ...(unet ? { unet } : {}),
+    ...(settings.trainTextEncoder ? { textEncoders } : {}),
     batch: settings.prior === 'none' ? settings.batchSize : 2 * settings.batchSize,
     size,
     tokens: base.tokenizer.maxLength,
@@ -197,7 +208,7 @@ async function createDreamBoothTrainer(
     return initial.get(name) ?? run.readWeight(component, key.join('.'));
   };
   const options = {
-    optimizers: { unet: optimizer, ...(parts.textEncoder ? { text_encoder: optimizer } : {}) },
+    optimizers: Object.fromEntries(Object.keys(parts).map((component) => [component, optimizer])),
     maxGradientNorm: settings.maxGradientNorm,
     gradientAccumulationSteps: settings.gradientAccumulationSteps,
   };
@@ -257,33 +268,27 @@ function drawBatch(
 
   const shape = [rows, elements / places, ...size];
   const targets = prior === 'adapter-off' ? batchSize : rows;
-  const promptOf = (row: number) => (row < batchSize ? instancePrompt : classPrompt);
+  const prompts = shown.map((_, row) => (row < batchSize ? instancePrompt : classPrompt));
   const batch: Record<string, Tensor> = {
     sample: float32(shape, sample),
     timesteps: float32([rows], timesteps),
     lossWeights: float32([rows], lossWeights),
     target: float32([targets, ...shape.slice(1)], target.subarray(0, targets * elements)),
-    ...textOf(
+    ...sizeFeeds(
       base,
-      Array.from({ length: rows }, (_, row) => promptOf(row)),
-      settings.trainTextEncoder,
+      shown.map(({ sizes }) => sizes),
     ),
+    ...(settings.trainTextEncoder
+      ? tokenFeeds(
+          base,
+          prompts.map(({ tokens }) => tokens),
+        )
+      : conditionFeeds(
+          base,
+          prompts.map(({ condition }) => condition),
+        )),
   };
   return { batch, order: left };
-}
-
-function textOf(base: BaseModel, prompts: readonly TrainingPrompt[], asIds: boolean): Record<string, Tensor> {
-  const tokens = base.tokenizer.maxLength;
-  if (asIds) {
-    const ids = BigInt64Array.from(prompts.flatMap((prompt) => Array.from(prompt.ids, BigInt)));
-    return { inputIds: { dtype: 'int64', shape: [prompts.length, tokens], data: ids } };
-  }
-  const features = base.unet.config.crossAttentionDim;
-  const data = new Float32Array(prompts.length * tokens * features);
-  prompts.forEach(({ embeddings }, row) => {
-    data.set(embeddings, row * tokens * features);
-  });
-  return { textEmbeddings: float32([prompts.length, tokens, features], data) };
 }
 
 /** What the model is to say, by the checkpoint's prediction type. */

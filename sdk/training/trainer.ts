@@ -8,7 +8,7 @@ import { Graph, type Value } from '../graph/graph';
 import { op } from '../graph/operators';
 import type { CreateSession, Feeds, Session } from '../graph/session';
 import { type AdamWOptions, adamW, biasCorrections } from '../optimizers/adamw';
-import { float32, type Tensor } from '../tensor';
+import { float32, sizeOf, type Tensor } from '../tensor';
 import {
   type Parameter,
   type ParameterBlock,
@@ -231,10 +231,24 @@ export function trainingGraph(
       secondSum: graph.input(`${name}.secondSum`, 'float32', [size]),
     };
     const gradient = clip ? op.Mul(packed[i]!, clip) : packed[i]!;
-    const after = adamW(before, gradient, rates.get(group)!, optimizers[group]!);
+    const decayed = reached(graph, blocks[i]!, gradientOf);
+    const after = adamW(before, gradient, rates.get(group)!, optimizers[group]!, decayed);
     outputs[name] = after.parameter;
     outputs[`${name}.firstSum`] = after.firstSum;
     outputs[`${name}.secondSum`] = after.secondSum;
   });
   return outputs;
+}
+
+/** 1 for parameters that the loss depends on, 0 for others, which stay as they are; undefined where it is all of them. */
+function reached(
+  graph: Graph,
+  { parameters }: ParameterBlock,
+  gradientOf: ReadonlyMap<string, Value | null>,
+): Value | undefined {
+  if (parameters.every(({ name }) => gradientOf.get(name))) return undefined;
+  const parts = parameters.map(({ name, shape }) =>
+    op.Expand(graph.scalar(gradientOf.get(name) ? 1 : 0), { shape: [sizeOf(shape)] }),
+  );
+  return parts.length === 1 ? parts[0]! : op.Concat(...parts, { axis: 0 });
 }

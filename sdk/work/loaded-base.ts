@@ -5,7 +5,7 @@ import { checkpointFingerprint } from '../checkpoint/fingerprint';
 import { assertFinite } from '../checkpoint/finite-weights';
 import { InvalidOptionError } from '../errors';
 import type { CreateSession } from '../graph/session';
-import { type BaseModel, readBaseModel } from '../models/base-model';
+import { type BaseModel, readBaseModel, tensorsOf } from '../models/base-model';
 import { createSession, type SessionOptions } from '../runtime/session';
 import { createPipeline, type Pipeline, type PipelineShape } from '../sampling/pipeline';
 import type { WorkContext } from './work-context';
@@ -63,8 +63,8 @@ export function loadPipeline(
 
 /** Throws NonFiniteWeightError before a NaN becomes a black picture or a lost training. About a second a gigabyte. */
 export function checkWeights(base: BaseModel): void {
-  for (const component of ['text_encoder', 'unet', 'vae'] as const) {
-    assertFinite([...base[component].tensors].map(([key, stored]) => [`${component}.${key}`, stored]));
+  for (const component of [...base.family.textEncoders, 'unet', 'vae'] as const) {
+    assertFinite([...tensorsOf(base, component)].map(([key, stored]) => [`${component}.${key}`, stored]));
   }
 }
 

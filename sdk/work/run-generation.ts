@@ -6,7 +6,14 @@ import { fromPlanes } from '../images/pixel-planes';
 import { encodePng } from '../images/png';
 import { fromFile, type LoraLayers } from '../lora/lora-file';
 import type { WeightedLora } from '../lora/lora-weights';
-import type { BaseModel, ComponentName } from '../models/base-model';
+import {
+  type BaseModel,
+  type ComponentName,
+  type ModelPart,
+  tensorsOf,
+  trainableComponents,
+} from '../models/base-model';
+import { type PromptTokens, tokenizePrompt } from '../models/text-condition';
 import type { SchedulerName } from '../schedulers/index';
 import type { SettingValue, Subject } from '../subjects/subjects';
 import { latentSize, loadPipeline, openBase } from './loaded-base';
@@ -98,7 +105,7 @@ export const runGeneration: RunGeneration = async (request, context) => {
   for (const [i, seed] of request.seeds.entries()) {
     const [planes] = await pipeline.draw({
       prompts: [prompt],
-      negativePrompt: tokenize(base, request.negativePrompt, context),
+      negativePrompt: request.negativePrompt === '' ? null : tokenize(base, request.negativePrompt, context),
       seeds: [seed],
       scheduler: request.scheduler,
       steps,
@@ -122,30 +129,34 @@ export const runGeneration: RunGeneration = async (request, context) => {
   return pictures;
 };
 
-function tokenize(base: BaseModel, text: string, { onWarning }: WorkContext): Int32Array {
-  const { ids, cut } = base.tokenizer.tokenize(text);
+function tokenize(base: BaseModel, text: string, { onWarning }: WorkContext): PromptTokens {
+  const { tokens, cut } = tokenizePrompt(base, text);
   if (cut !== '') {
     onWarning(
       `The prompt is longer than the ${base.tokenizer.maxLength} tokens this model reads; cut off was: "${cut}".`,
     );
   }
-  return ids;
+  return tokens;
 }
 
 /** The base with a fully trained subject's components in place of its own. */
 export function withSubject(base: BaseModel, subject: Subject): BaseModel {
-  const part = <Name extends ComponentName>(name: Name, file: string): BaseModel[Name] => {
-    const { tensors } = openSafetensors(join(subject.folder, name, file));
-    return { ...base[name], tensors: new Map([...base[name].tensors, ...tensors]) };
+  const part = <Part extends ModelPart<unknown>>(name: ComponentName, own: Part): Part => {
+    const { tensors } = openSafetensors(join(subject.folder, name, weightsFile(name)));
+    return { ...own, tensors: new Map([...own.tensors, ...tensors]) };
   };
   return {
     ...base,
-    unet: part('unet', 'diffusion_pytorch_model.safetensors'),
+    unet: part('unet', base.unet),
     ...(subject.settings['trainTextEncoder'] === true
-      ? { text_encoder: part('text_encoder', 'model.safetensors') }
+      ? { textEncoders: base.textEncoders.map((encoder) => part(encoder.name, encoder)) }
       : {}),
   };
 }
+
+/** What a component's weights are called in a folder of the diffusers layout. */
+export const weightsFile = (component: ComponentName): string =>
+  component.startsWith('text_encoder') ? 'model.safetensors' : 'diffusion_pytorch_model.safetensors';
 
 export function readLora(subject: Subject, base: BaseModel): LoraLayers {
   const file = openSafetensors(join(subject.folder, 'lora.safetensors'));
@@ -153,10 +164,10 @@ export function readLora(subject: Subject, base: BaseModel): LoraLayers {
   return fromFile(tensors, modulePaths(base), file.metadata);
 }
 
-/** Every layer that a LoRA may name, as `unet.PATH` and `text_encoder.PATH`. */
+/** Every layer that a LoRA may name, as `COMPONENT.PATH`. */
 export function modulePaths(base: BaseModel): string[] {
-  return (['unet', 'text_encoder'] as const).flatMap((component) =>
-    [...base[component].tensors.keys()].flatMap((key) =>
+  return trainableComponents(base).flatMap((component) =>
+    [...tensorsOf(base, component).keys()].flatMap((key) =>
       key.endsWith('.weight') ? [`${component}.${key.slice(0, -'.weight'.length)}`] : [],
     ),
   );

@@ -7,6 +7,7 @@ import { createOracle } from '../evaluation/oracle';
 import { measureToySubject, type ToyMeasurement, type ToyModels } from '../evaluation/toybox-protocol';
 import { fromPlanes, toPlanes } from '../images/pixel-planes';
 import { scaleLatents } from '../models/latents';
+import { tokenizePrompt } from '../models/text-condition';
 import { createDecoder, createEncoder } from '../sampling/autoencoder';
 import { defaultSchedulerName } from '../schedulers/index';
 import type { Subject } from '../subjects/subjects';
@@ -85,8 +86,8 @@ async function toyModels(opened: OpenedBase, subject: Subject, context: WorkCont
         // The last batch is filled up with its last order.
         const some = Array.from({ length: batch }, (_, i) => orders[Math.min(first + i, orders.length - 1)]!);
         const drawn = await pipeline.draw({
-          prompts: some.map(({ text }) => base.tokenizer.tokenize(text).ids),
-          negativePrompt: base.tokenizer.tokenize('').ids,
+          prompts: some.map(({ text }) => tokenizePrompt(base, text).tokens),
+          negativePrompt: null,
           seeds: some.map(({ seed }) => seed),
           scheduler: defaultSchedulerName,
           steps: defaults.steps,

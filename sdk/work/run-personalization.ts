@@ -9,7 +9,8 @@ import { readImage } from '../images/read-image';
 import { resizeShorterSide } from '../images/resize';
 import type { RgbImage } from '../images/rgb-image';
 import { type LoraMatrices, toDiffusers } from '../lora/lora-file';
-import type { BaseModel } from '../models/base-model';
+import { type BaseModel, tensorsOf, trainableComponents } from '../models/base-model';
+import { tokenizePrompt } from '../models/text-condition';
 import { createRandom } from '../random';
 import { forTraining } from '../runtime/session';
 import { createEncoder } from '../sampling/autoencoder';
@@ -27,8 +28,9 @@ import {
 } from '../training/train-dreambooth';
 import { checkWeights, latentSize, loadPipeline, type OpenedBase, openBase, sessionsOf } from './loaded-base';
 import type { PersonalizationSettings } from './personalization-settings';
+import { weightsFile } from './run-generation';
 import { readCheckpoint, writeCheckpoint } from './training-checkpoint';
-import { classImages, encodePictures, variantsOf } from './training-pictures';
+import { classImages, classVariant, encodePictures, variantsOf } from './training-pictures';
 import type { WorkContext } from './work-context';
 
 /** A personalisation as the engine gets it, the same at every resume. */
@@ -114,16 +116,16 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   const sessions = sessionsOf(context);
   const encoder = await createEncoder(base, side, side, sessions);
   const latents = await encodePictures(
-    [...variants, ...classPictures.map((picture) => [picture])],
+    [...variants, ...classPictures.map((picture) => [classVariant(picture)])],
     encoder,
     context,
   );
   await encoder.release();
   const textEncoder = await createTextEncoder(base, [], sessions);
   const promptOf = async (text: string) => {
-    const { ids, cut } = base.tokenizer.tokenize(text);
+    const { tokens, cut } = tokenizePrompt(base, text);
     if (cut !== '') onWarning(`"${text}" is longer than this model reads; cut off was: "${cut}".`);
-    return { ids, embeddings: (await textEncoder.encode([ids]))[0]! };
+    return { tokens, condition: (await textEncoder.encode([tokens]))[0]! };
   };
   const run: DreamBoothRun = {
     base,
@@ -134,7 +136,7 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
     classImages: latents.slice(photos.length).map(([one]) => one!),
     instancePrompt: await promptOf(prompts.instance),
     classPrompt: await promptOf(prompts.class),
-    readWeight: (component, key) => readFloat32(base[component].tensors.get(key)!),
+    readWeight: (component, key) => readFloat32(tensorsOf(base, component).get(key)!),
   };
   await textEncoder.release();
 
@@ -159,7 +161,7 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   const folder = join(context.folder, 'subject');
   rmSync(folder, { recursive: true, force: true });
   writeTrainedWeights(folder, trained, base, settings);
-  const thumbnail = variants[0]![0]!;
+  const thumbnail = variants[0]![0]!.picture;
   await writePng(
     join(folder, 'thumbnail.png'),
     thumbnail.width > 256 ? resizeShorterSide(thumbnail, 256, 'lanczos') : thumbnail,
@@ -205,19 +207,16 @@ function priorPictures(
 /** A LoRA as one file in diffusers' naming; a fully trained component as a folder of its own, in the base's precision. */
 function writeTrainedWeights(
   folder: string,
-  { parameters, unet, textEncoder }: TrainedWeights,
+  { parameters, trained }: TrainedWeights,
   base: BaseModel,
   settings: TrainingSettings,
 ): void {
-  const parts = [
-    ['unet', unet, 'diffusion_pytorch_model.safetensors'],
-    ['text_encoder', textEncoder, 'model.safetensors'],
-  ] as const;
   const layers = new Map<string, LoraMatrices>();
-  for (const [component, trained, file] of parts) {
-    if (!trained) continue;
-    if (trained.kind === 'lora') {
-      for (const { path, down, up } of trained.targets) {
+  for (const component of trainableComponents(base)) {
+    const how = trained[component];
+    if (!how) continue;
+    if (how.kind === 'lora') {
+      for (const { path, down, up } of how.targets) {
         const name = `${component}.${path}`;
         layers.set(name, {
           down: float32(down, parameters.get(`${name}.down`)!),
@@ -227,12 +226,12 @@ function writeTrainedWeights(
       }
       continue;
     }
-    const tensors = [...base[component].tensors].flatMap(([key, { dtype, shape }]) => {
+    const tensors = [...tensorsOf(base, component)].flatMap(([key, { dtype, shape }]) => {
       const values = parameters.get(`${component}.${key}`);
       return values ? [[key, toDtype(float32(shape, values), dtype)] as const] : [];
     });
     makeFolder(join(folder, component));
-    writeSafetensors(join(folder, component, file), tensors, { format: 'pt' });
+    writeSafetensors(join(folder, component, weightsFile(component)), tensors, { format: 'pt' });
   }
   makeFolder(folder);
   if (layers.size > 0)

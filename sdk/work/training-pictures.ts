@@ -7,17 +7,24 @@ import { writePng } from '../images/png';
 import { readImage } from '../images/read-image';
 import { resizeShorterSide } from '../images/resize';
 import { centerOffset, crop, flipHorizontally, type RgbImage } from '../images/rgb-image';
+import { type PictureSizes, tokenizePrompt } from '../models/text-condition';
 import type { Random } from '../random';
 import type { Encoder } from '../sampling/autoencoder';
 import type { Pipeline } from '../sampling/pipeline';
 import { makeFolder } from '../subjects/home';
 import type { TrainingSettings } from '../training/presets';
-import type { LatentDistribution } from '../training/train-dreambooth';
+import type { TrainingPicture } from '../training/train-dreambooth';
 import type { OpenedBase } from './loaded-base';
 import type { WorkContext } from './work-context';
 
 /** How many random crops of a photo that is not square take part. */
 const randomCrops = 4;
+
+/** A picture as the model is shown it. */
+export interface PhotoVariant {
+  readonly picture: RgbImage;
+  readonly sizes: PictureSizes;
+}
 
 /** A photo's variants at `side` × `side` pixels: the middle or some random crops, and each mirrored where `flip` is on. */
 export function variantsOf(
@@ -25,7 +32,7 @@ export function variantsOf(
   side: number,
   { centerCrop, flip }: Pick<TrainingSettings, 'centerCrop' | 'flip'>,
   random: Random,
-): RgbImage[] {
+): PhotoVariant[] {
   const fitted = resizeShorterSide(photo, side);
   const spare = Math.max(fitted.width, fitted.height) - side;
   const offsets =
@@ -35,24 +42,34 @@ export function variantsOf(
           const at = random.integer(spare + 1);
           return fitted.width > fitted.height ? { left: at, top: 0 } : { left: 0, top: at };
         });
-  const crops = offsets.map((offset) => crop(fitted, side, side, offset));
-  return flip ? crops.flatMap((one) => [one, flipHorizontally(one)]) : crops;
+  return offsets.flatMap(({ left, top }) => {
+    const picture = crop(fitted, side, side, { left, top });
+    const sizes = (fromLeft: number): PictureSizes => [photo.height, photo.width, top, fromLeft, side, side];
+    const mirrored = { picture: flipHorizontally(picture), sizes: sizes(fitted.width - side - left) };
+    return [{ picture, sizes: sizes(left) }, ...(flip ? [mirrored] : [])];
+  });
 }
 
+/** A picture of the class, uncut as it was drawn. */
+export const classVariant = (picture: RgbImage): PhotoVariant => ({
+  picture,
+  sizes: [picture.height, picture.width, 0, 0, picture.height, picture.width],
+});
+
 export async function encodePictures(
-  pictures: readonly (readonly RgbImage[])[],
+  pictures: readonly (readonly PhotoVariant[])[],
   encoder: Encoder,
   { onProgress, signal }: WorkContext,
-): Promise<LatentDistribution[][]> {
+): Promise<TrainingPicture[][]> {
   const steps = pictures.reduce((sum, variants) => sum + variants.length, 0);
   let step = 0;
   onProgress({ phase: 'encode', step, steps });
-  const encoded: LatentDistribution[][] = [];
+  const encoded: TrainingPicture[][] = [];
   for (const variants of pictures) {
-    const latents: LatentDistribution[] = [];
-    for (const picture of variants) {
+    const latents: TrainingPicture[] = [];
+    for (const { picture, sizes } of variants) {
       signal.throwIfAborted();
-      latents.push(await encoder.encode(toPlanes(picture)));
+      latents.push({ ...(await encoder.encode(toPlanes(picture))), sizes });
       step += 1;
       onProgress({ phase: 'encode', step, steps, imagesPerStep: 1 });
     }
@@ -81,7 +98,7 @@ export async function classImages(
   const key = createHash('sha256').update(JSON.stringify(made)).digest('hex').slice(0, 24);
   const folder = makeFolder(join(home.cache, 'class-images', key));
   const fileOf = (index: number) => join(folder, `${index}.png`);
-  const ids = base.tokenizer.tokenize(prompt).ids;
+  const { tokens } = tokenizePrompt(base, prompt);
   onProgress({ phase: 'class-images', step: 0, steps: count });
   for (let first = 0; first < count; first += batch) {
     signal.throwIfAborted();
@@ -89,8 +106,8 @@ export async function classImages(
     if (!indices.every((index) => existsSync(fileOf(index)))) {
       const pipeline = await load();
       const pictures = await pipeline.draw({
-        prompts: indices.map(() => ids),
-        negativePrompt: base.tokenizer.tokenize('').ids,
+        prompts: indices.map(() => tokens),
+        negativePrompt: null,
         seeds: indices,
         scheduler,
         steps,

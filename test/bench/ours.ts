@@ -65,7 +65,9 @@ async function sample({ batch, size, steps }: BenchCase) {
   const denoiser = await createDenoiser(base, { pictures: batch, size, guided: true }, [], createSession);
   const text = input('text');
   const length = text.data.length / (2 * batch);
-  const rows = Array.from({ length: 2 * batch }, (_, i) => text.data.slice(i * length, (i + 1) * length));
+  const rows = Array.from({ length: 2 * batch }, (_, i) => ({
+    textEmbeddings: text.data.slice(i * length, (i + 1) * length),
+  }));
   const predict = denoiser.under({
     negativePrompts: rows.slice(0, batch),
     prompts: rows.slice(batch),

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { openDiffusersFolder } from '../../sdk/checkpoint/diffusers-folder';
 import { loraTargets } from '../../sdk/lora/lora';
 import { readBaseModel } from '../../sdk/models/base-model';
+import type { PromptCondition } from '../../sdk/models/text-condition';
 import { createRandom } from '../../sdk/random';
 import { createSession } from '../../sdk/runtime/session';
 import { createDenoiser } from '../../sdk/sampling/denoiser';
@@ -32,8 +33,10 @@ test('a LoRA of every layer, of any rank: for many small pictures at once as for
   const { inChannels, crossAttentionDim } = base.unet.config;
   const elements = inChannels * 64;
   const latents = random.normals(pictures * elements);
-  const prompts = Array.from({ length: pictures }, () => random.normals(77 * crossAttentionDim));
-  const conditions = (some: Float32Array[], weight: number) => ({
+  const prompts = Array.from({ length: pictures }, () => ({
+    textEmbeddings: random.normals(77 * crossAttentionDim),
+  }));
+  const conditions = (some: PromptCondition[], weight: number) => ({
     prompts: some,
     negativePrompts: [],
     guidanceScale: 1,

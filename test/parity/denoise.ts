@@ -1,18 +1,20 @@
 /** The package's own sampling, with every number that it would draw handed to it. */
 import type { LoraLayers } from '../../sdk/lora/lora-file';
-import type { BaseModel, ComponentName } from '../../sdk/models/base-model';
+import type { BaseModel } from '../../sdk/models/base-model';
+import { tokenizePrompt } from '../../sdk/models/text-condition';
 import { createSession } from '../../sdk/runtime/session';
 import { createDecoder } from '../../sdk/sampling/autoencoder';
 import { denoise } from '../../sdk/sampling/denoise';
 import { createDenoiser, type Denoiser, type DenoiserShape } from '../../sdk/sampling/denoiser';
-import { createTextEncoder } from '../../sdk/sampling/text-encoder';
+import { createTextEncoder, pathsIn } from '../../sdk/sampling/text-encoder';
 import type { DrawNoise, Scheduler } from '../../sdk/schedulers/scheduler';
 import type { Tensor } from '../../sdk/tensor';
 import { numbersOf } from './checkpoint';
 
 export interface SamplingRun {
   readonly prompts: readonly string[];
-  readonly negativePrompts: readonly string[];
+  /** Null: none. */
+  readonly negativePrompts: readonly (string | null)[];
   /** Unit normal, [N, C, h, w]: one picture a prompt. */
   readonly latents: Tensor;
   /** Above 1, every step evaluates the model with and without the prompt (Ho & Salimans 2022). */
@@ -27,13 +29,11 @@ export type Sampler = Awaited<ReturnType<typeof createSampler>>;
 /** Loads a base model once, for all runs; `layers` are those that may carry a LoRA. */
 export async function createSampler(base: BaseModel, layers: Iterable<string> = []) {
   const names = [...layers];
-  const paths = (component: ComponentName) =>
-    names.flatMap((name) => (name.startsWith(`${component}.`) ? [name.slice(component.length + 1)] : []));
-  const textEncoder = await createTextEncoder(base, paths('text_encoder'), createSession);
+  const textEncoder = await createTextEncoder(base, names, createSession);
   const denoisers = new Map<string, Promise<Denoiser>>();
   const denoiserFor = (shape: DenoiserShape) => {
     const key = JSON.stringify(shape);
-    const known = denoisers.get(key) ?? createDenoiser(base, shape, paths('unet'), createSession);
+    const known = denoisers.get(key) ?? createDenoiser(base, shape, pathsIn('unet', names), createSession);
     denoisers.set(key, known);
     return known;
   };
@@ -48,9 +48,9 @@ export async function createSampler(base: BaseModel, layers: Iterable<string> = 
       ...texts
     }: SamplingRun): Promise<Float32Array> {
       const loras = lora ? [{ layers: lora.layers, weight: lora.scale }] : [];
-      const encode = (prompts: readonly string[]) =>
+      const encode = (prompts: readonly (string | null)[]) =>
         textEncoder.encode(
-          prompts.map((prompt) => base.tokenizer.tokenize(prompt).ids),
+          prompts.map((prompt) => (prompt === null ? null : tokenizePrompt(base, prompt).tokens)),
           loras,
         );
       const [pictures, , ...size] = latents.shape as [number, number, number, number];

@@ -1,6 +1,6 @@
 /** LoRA files: every naming read, written back, and what pictures come of them at several strengths. */
 import { fromFile, type LoraLayers, toDiffusers, toKohya } from '../../sdk/lora/lora-file';
-import type { BaseModel } from '../../sdk/models/base-model';
+import { type BaseModel, tensorsOf, trainableComponents } from '../../sdk/models/base-model';
 import { schedulerFromConfig } from '../../sdk/schedulers/index';
 import { replay } from '../schedulers/reference-run';
 import type { Checkpoint } from './checkpoint';
@@ -86,8 +86,8 @@ function* checkWriting(
 
 /** Every linear layer and convolution, by component and path. */
 const modulePaths = (base: BaseModel): string[] =>
-  (['unet', 'text_encoder'] as const).flatMap((component) =>
-    [...base[component].tensors].flatMap(([key, { shape }]) =>
+  trainableComponents(base).flatMap((component) =>
+    [...tensorsOf(base, component)].flatMap(([key, { shape }]) =>
       key.endsWith('.weight') && shape.length > 1 ? [`${component}.${key.slice(0, -'.weight'.length)}`] : [],
     ),
   );

@@ -1,7 +1,7 @@
 /** Each network alone, at every size the file has. */
 import type { Value } from '../../sdk/graph/graph';
 import { decodeLatents, encodePicture } from '../../sdk/models/autoencoder-kl';
-import { type BaseModel, weightsOf } from '../../sdk/models/base-model';
+import { type BaseModel, type TextEncoderPart, weightsOf } from '../../sdk/models/base-model';
 import { clipText, pooledPositions } from '../../sdk/models/clip-text';
 import { unet } from '../../sdk/models/unet';
 import { float32, type Tensor } from '../../sdk/tensor';
@@ -22,7 +22,7 @@ const file = 'modules.safetensors';
 
 /** The tensors that the checks below read. */
 const known =
-  /^(text\.(input_ids|(last|penultimate)_hidden_state|pooler_output)|vae\.(image|mean|logvar|latents|decoded)|unet\.(sample|output)(_\d+x\d+)?|unet\.(timestep|encoder_hidden_states|timestep_cond|text_embeds|time_ids))$/;
+  /^(text2?\.(input_ids|(last|penultimate)_hidden_state|pooler_output|text_embeds)|vae\.(image|mean|logvar|latents|decoded)|unet\.(sample|output)(_\d+x\d+)?|unet\.(timestep|encoder_hidden_states|timestep_cond|text_embeds|time_ids))$/;
 
 export async function* checkModules(checkpoint: Checkpoint): AsyncGenerator<Finding> {
   if (!checkpoint.files.includes(file)) {
@@ -39,8 +39,13 @@ export async function* checkModules(checkpoint: Checkpoint): AsyncGenerator<Find
   };
   for (const [name, part] of Object.entries(parts))
     yield* guarded(name, () => part(checkpoint.base(), reference));
-  const unknown = reference.keys.filter((key) => !known.test(key));
-  if (unknown.length > 0) yield unsupported('modules', `not looked at: ${unknown.join(', ')}`);
+  yield* guarded('modules', function* () {
+    const encoders = textNames.slice(0, checkpoint.base().textEncoders.length);
+    const unknown = reference.keys.filter(
+      (key) => !known.test(key) || (key.startsWith('text') && !encoders.includes(key.split('.')[0]!)),
+    );
+    if (unknown.length > 0) yield unsupported('modules', `not looked at: ${unknown.join(', ')}`);
+  });
 }
 
 function* checkPrompts(base: BaseModel, reference: Reference): Findings {
@@ -49,33 +54,56 @@ function* checkPrompts(base: BaseModel, reference: Reference): Findings {
     yield absent('tokenizer');
     return;
   }
-  const ids = [...reference.numbers('text.input_ids')];
-  const length = ids.length / prompts.length;
-  const ours = prompts.flatMap((prompt) => [...base.tokenizer.tokenize(prompt, length).ids]);
-  yield same('text.input_ids', ours.join() === ids.join(), `${prompts.length} prompts`);
+  for (const [i, { tokenizer }] of base.textEncoders.entries()) {
+    const key = `${textNames[i]!}.input_ids`;
+    if (!reference.has(key)) continue;
+    const ids = [...reference.numbers(key)];
+    const length = ids.length / prompts.length;
+    const ours = prompts.flatMap((prompt) => [...tokenizer.tokenize(prompt, length).ids]);
+    yield same(key, ours.join() === ids.join(), `${prompts.length} prompts`);
+  }
 }
 
+/** The references' names of the text encoders, in the order of the base's. */
+const textNames = ['text', 'text2'];
+
 async function* checkText(base: BaseModel, reference: Reference): AsyncGenerator<Finding> {
-  if (!reference.has('text.input_ids')) {
-    yield absent('text');
-    return;
+  if (!reference.has('text.input_ids')) yield absent('text');
+  for (const [i, encoder] of base.textEncoders.entries()) {
+    const name = textNames[i]!;
+    if (reference.has(`${name}.input_ids`))
+      yield* guarded(name, () => checkTextEncoder(base, encoder, name, reference));
   }
-  const ids = reference.tensor('text.input_ids') as Tensor<'int64'>;
-  const config = base.text_encoder.config;
-  const { last, penultimate } = await evaluate({ ids }, (inputs, graph) => {
-    const output = clipText(weightsOf(base, 'text_encoder', graph), config, inputs.ids);
-    return { last: output.lastHiddenState, penultimate: output.hiddenStates.at(-2)! };
-  });
+}
+
+async function* checkTextEncoder(
+  base: BaseModel,
+  { name: component, config }: TextEncoderPart,
+  name: string,
+  reference: Reference,
+): AsyncGenerator<Finding> {
+  const ids = reference.tensor(`${name}.input_ids`) as Tensor<'int64'>;
   const tokens = ids.shape[1]!;
-  const positions = pooledPositions(ids.data, tokens, config);
-  const pooled = positions.flatMap((position, row) => [
-    ...numbersOf(last)
-      .subarray((row * tokens + position) * config.hiddenSize)
-      .subarray(0, config.hiddenSize),
-  ]);
-  yield held(reference, 'text.last_hidden_state', numbersOf(last));
-  yield held(reference, 'text.penultimate_hidden_state', numbersOf(penultimate));
-  yield held(reference, 'text.pooler_output', pooled);
+  const ends = new Float32Array(ids.data.length);
+  for (const [row, position] of pooledPositions(ids.data, tokens, config).entries())
+    ends[row * tokens + position] = 1;
+  const results = await evaluate({ ids, ends: float32(ids.shape, ends) }, (inputs, graph) => {
+    const output = clipText(weightsOf(base, component, graph), config, {
+      inputIds: inputs.ids,
+      endTokens: inputs.ends,
+    });
+    const outputs: Record<string, Value> = {
+      last_hidden_state: output.finalNorm(output.hiddenStates.at(-1)!),
+      penultimate_hidden_state: output.hiddenStates.at(-2)!,
+      pooler_output: output.pooled(),
+    };
+    if (reference.has(`${name}.text_embeds`)) outputs['text_embeds'] = output.textEmbeds();
+    return outputs;
+  });
+  for (const [output, tensor] of Object.entries(results)) {
+    if (name === 'text' || reference.has(`${name}.${output}`))
+      yield held(reference, `${name}.${output}`, numbersOf(tensor));
+  }
 }
 
 async function* checkEncoder(base: BaseModel, reference: Reference): AsyncGenerator<Finding> {

@@ -13,14 +13,14 @@ const file = 'sampling.safetensors';
 /** What a file of sampling runs says of all of them. */
 export function readSamplingSettings(reference: Reference) {
   const rows = reference.shape('latents')[0]!;
-  const texts = (value: unknown): string[] => {
-    const given = Array.isArray(value) ? (value as string[]) : [typeof value === 'string' ? value : ''];
+  const texts = <None>(value: unknown, none: None): (string | None)[] => {
+    const given = Array.isArray(value) ? (value as string[]) : [typeof value === 'string' ? value : none];
     return Array.from({ length: rows }, (_, row) => given[row % given.length]!);
   };
   return {
     latents: reference.tensor('latents'),
-    prompts: texts(reference.metadata('prompt')),
-    negativePrompts: texts(reference.metadata('negative_prompt')),
+    prompts: texts(reference.metadata('prompt'), ''),
+    negativePrompts: texts(reference.metadata('negative_prompt'), null),
     steps: reference.metadata('steps') as number,
     schedulers: reference.metadata('schedulers') as Readonly<Record<string, SchedulerConfig>>,
   };

@@ -18,21 +18,40 @@ export interface ScriptSettings {
   readonly betas: readonly [number, number];
   readonly epsilon: number;
   readonly weightDecay: number;
+  /** Of the text encoders. */
+  readonly textLearningRate: number;
+  readonly textWeightDecay: number;
   readonly maxGradientNorm: number;
   /** Of the LoRA; absent: equal to the rank. */
   readonly alpha?: number;
 }
 
-const scripts: Readonly<Record<string, { readonly full: boolean; readonly learningRate: number }>> = {
+/** Each script's own defaults; the text encoders' where it has arguments of their own for them. */
+interface ScriptDefaults {
+  readonly full: boolean;
+  readonly learningRate: number;
+  readonly textLearningRate?: number;
+  readonly weightDecay?: number;
+  readonly textWeightDecay?: number;
+}
+
+const scripts: Readonly<Record<string, ScriptDefaults>> = {
   'train_dreambooth.py': { full: true, learningRate: 5e-6 },
   'train_dreambooth_lora.py': { full: false, learningRate: 5e-4 },
+  'train_dreambooth_lora_sdxl.py': {
+    full: false,
+    learningRate: 1e-4,
+    textLearningRate: 5e-6,
+    weightDecay: 1e-4,
+    textWeightDecay: 1e-3,
+  },
 };
 
 /** Read here, or of no effect on the numbers of a step: what a step is made from stands in the file. */
 const numbers =
   `learning_rate lr_warmup_steps max_train_steps lr_num_cycles lr_power gradient_accumulation_steps prior_loss_weight
   snr_gamma adam_beta1 adam_beta2 adam_epsilon adam_weight_decay max_grad_norm rank lora_alpha train_batch_size
-  lora_dropout`.split(/\s+/);
+  lora_dropout text_encoder_lr adam_weight_decay_text_encoder`.split(/\s+/);
 const flags = ['with_prior_preservation', 'train_text_encoder', 'scale_lr'];
 const withoutEffect = new Set(
   `pretrained_model_name_or_path revision variant tokenizer_name tokenizer_max_length instance_prompt class_prompt
@@ -71,10 +90,12 @@ export function readScriptArguments(script: string, args: readonly string[]): Sc
   const optional = (key: string, name: string) => (given.has(name) ? { [key]: Number(given.get(name)) } : {});
   const accumulation = number('gradient_accumulation_steps', 1);
   const scaled = given.has('scale_lr') ? accumulation * number('train_batch_size', 4) : 1;
+  const learningRate = number('learning_rate', defaults.learningRate) * scaled;
+  const weightDecay = number('adam_weight_decay', defaults.weightDecay ?? 1e-2);
   return {
     full: defaults.full,
     trainTextEncoder: given.has('train_text_encoder'),
-    learningRate: number('learning_rate', defaults.learningRate) * scaled,
+    learningRate,
     learningRateSchedule: given.get('lr_scheduler') ?? 'constant',
     warmupSteps: number('lr_warmup_steps', 500),
     ...optional('maxTrainSteps', 'max_train_steps'),
@@ -86,7 +107,15 @@ export function readScriptArguments(script: string, args: readonly string[]): Sc
     snrGamma: number('snr_gamma', 0),
     betas: [number('adam_beta1', 0.9), number('adam_beta2', 0.999)],
     epsilon: number('adam_epsilon', 1e-8),
-    weightDecay: number('adam_weight_decay', 1e-2),
+    weightDecay,
+    textLearningRate:
+      defaults.textLearningRate === undefined
+        ? learningRate
+        : number('text_encoder_lr', defaults.textLearningRate) * scaled,
+    textWeightDecay:
+      defaults.textWeightDecay === undefined
+        ? weightDecay
+        : number('adam_weight_decay_text_encoder', defaults.textWeightDecay),
     maxGradientNorm: number('max_grad_norm', 1),
     ...optional('alpha', 'lora_alpha'),
   };

@@ -8,6 +8,7 @@ import { encodePicture } from '../../sdk/models/autoencoder-kl';
 import type { BaseModel, ComponentName } from '../../sdk/models/base-model';
 import { weightsOf } from '../../sdk/models/base-model';
 import { scaleLatents } from '../../sdk/models/latents';
+import { tokenFeeds } from '../../sdk/models/text-condition';
 import { createSession } from '../../sdk/runtime/session';
 import { createNoiseSchedule, type NoiseSchedule } from '../../sdk/schedulers/noise-schedule';
 import { float32, type Tensor } from '../../sdk/tensor';
@@ -17,7 +18,11 @@ import type { Reference } from './reference';
 import type { ScriptSettings } from './script-arguments';
 
 /** How the file calls the trained components. */
-const components: Readonly<Record<string, ComponentName>> = { unet: 'unet', text: 'text_encoder' };
+const components: Readonly<Record<string, ComponentName>> = {
+  unet: 'unet',
+  text: 'text_encoder',
+  text2: 'text_encoder_2',
+};
 
 /** `<set>/unet/<path>.lora_A.default.weight` and the like by our parameter names, with the file's keys. */
 export function parametersIn(reference: Reference, set: 'init' | 'final' | 'grad0'): Map<string, string> {
@@ -80,15 +85,27 @@ export function createBatches(reference: Reference, base: BaseModel, settings: S
         );
         return float32(reference.shape(at('noise')), Float32Array.from(made.flatMap((row) => [...row])));
       };
-      const text = settings.trainTextEncoder
-        ? { inputIds: at('text.input_ids') }
-        : { textEmbeddings: at('encoder_hidden_states') };
-      const [[textName, textKey]] = Object.entries(text) as [[string, string]];
-      const feeds = {
+      const told: Record<string, Tensor> = {};
+      if (settings.trainTextEncoder) {
+        const ids = base.textEncoders.map((_, i) =>
+          reference.tensor(at(`text${i === 0 ? '' : '2'}.input_ids`)),
+        );
+        const texts = Array.from({ length: ids[0]!.shape[0]! }, (_, row) =>
+          ids.map(({ data, shape }) =>
+            Int32Array.from(data.slice(row * shape[1]!, (row + 1) * shape[1]!) as BigInt64Array, Number),
+          ),
+        );
+        Object.assign(told, tokenFeeds(base, texts));
+      } else {
+        told['textEmbeddings'] = reference.tensor(at('encoder_hidden_states'));
+        if (base.family.addsSizes) told['pooledEmbeddings'] = reference.tensor(at('added.text_embeds'));
+      }
+      if (base.family.addsSizes) told['timeIds'] = reference.tensor(at('added.time_ids'));
+      const feeds: Record<string, Tensor> = {
         sample: byRow(schedule.addNoise),
         target: byRow((x, n, t) => targetOf(schedule, x, n, t)),
         timesteps: float32([rows], timesteps),
-        [textName]: reference.tensor(textKey),
+        ...told,
       };
       const filled = Object.entries(feeds).map(([name, tensor]) => [name, withRows(tensor, rows, batch)]);
       const weights = lossWeights(schedule, settings, timesteps, batch);

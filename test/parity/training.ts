@@ -2,7 +2,12 @@
 import { readFloat32 } from '../../sdk/checkpoint/safetensors';
 import type { Feeds } from '../../sdk/graph/session';
 import { loraTargets, textEncoderAttention, unetAttention } from '../../sdk/lora/lora';
-import type { BaseModel, ComponentName } from '../../sdk/models/base-model';
+import {
+  type BaseModel,
+  type ComponentName,
+  tensorsOf,
+  trainableComponents,
+} from '../../sdk/models/base-model';
 import { learningRateSchedule } from '../../sdk/optimizers/learning-rate';
 import { createSession } from '../../sdk/runtime/session';
 import { float32, type Tensor } from '../../sdk/tensor';
@@ -43,7 +48,7 @@ async function* checkRun(name: string, base: BaseModel, reference: Reference): F
     reference.metadata('arguments') as string[],
   );
   const batches = createBatches(reference, base, settings);
-  const trained = trainedParts(reference, settings);
+  const trained = trainedParts(reference, base, settings);
   const problem = denoisingProblem({
     base,
     ...trained,
@@ -52,10 +57,18 @@ async function* checkRun(name: string, base: BaseModel, reference: Reference): F
     tokens: batches.tokens,
   });
   const initial = initialValues(reference, base, settings);
-  const optimizer = { betas: settings.betas, epsilon: settings.epsilon, weightDecay: settings.weightDecay };
   const groups = new Set(problem.parameters.map(({ group }) => group));
   const options: TrainerOptions = {
-    optimizers: Object.fromEntries([...groups].map((group) => [group, optimizer])),
+    optimizers: Object.fromEntries(
+      [...groups].map((group) => [
+        group,
+        {
+          betas: settings.betas,
+          epsilon: settings.epsilon,
+          weightDecay: group === 'unet' ? settings.weightDecay : settings.textWeightDecay,
+        },
+      ]),
+    ),
     maxGradientNorm: settings.maxGradientNorm,
     gradientAccumulationSteps: settings.accumulation,
   };
@@ -77,7 +90,7 @@ async function* checkRun(name: string, base: BaseModel, reference: Reference): F
   const losses: number[] = [];
   let updates = 0;
   for (const [i, step] of batches.steps.entries()) {
-    const byGroup = Object.fromEntries([...groups].map((group) => [group, rates.at(updates)]));
+    const byGroup = Object.fromEntries([...groups].map((group, i) => [group, rates.at(updates, i)]));
     const result = await trainer.step(await batches.read(step), byGroup, updatesAfter[i]!);
     losses.push(result.loss);
     if (result.gradientNorm !== undefined) updates++;
@@ -91,14 +104,20 @@ async function* checkRun(name: string, base: BaseModel, reference: Reference): F
   await batches.release();
 }
 
-function trainedParts(reference: Reference, settings: ScriptSettings) {
+function trainedParts(reference: Reference, base: BaseModel, settings: ScriptSettings) {
   const part = (component: ComponentName): Trained => {
     if (settings.full) return { kind: 'full' };
     const targets = targetsIn(reference, component);
     const rank = targets[0]?.down[0] ?? 1;
     return { kind: 'lora', targets, scale: (settings.alpha ?? rank) / rank };
   };
-  return { unet: part('unet'), ...(settings.trainTextEncoder ? { textEncoder: part('text_encoder') } : {}) };
+  const encoders = settings.trainTextEncoder ? base.family.textEncoders : [];
+  return {
+    unet: part('unet'),
+    ...(settings.trainTextEncoder
+      ? { textEncoders: Object.fromEntries(encoders.map((name) => [name, part(name)])) }
+      : {}),
+  };
 }
 
 /** A LoRA starts where the reference's did; full training where the checkpoint is. */
@@ -106,20 +125,22 @@ function initialValues(reference: Reference, base: BaseModel, settings: ScriptSe
   const keys = parametersIn(reference, 'init');
   return (name: string): Float32Array => {
     if (!settings.full) return reference.numbers(keys.get(name)!);
-    const component: ComponentName = name.startsWith('unet.') ? 'unet' : 'text_encoder';
-    return readFloat32(base[component].tensors.get(name.slice(component.length + 1))!);
+    const component = trainableComponents(base).find((one) => name.startsWith(`${one}.`))!;
+    return readFloat32(tensorsOf(base, component).get(name.slice(component.length + 1))!);
   };
 }
 
 /** The layers that we choose unasked are those of the script. */
 function* checkTargets(name: string, base: BaseModel, trained: ReturnType<typeof trainedParts>): Findings {
-  const parts = [
-    ['unet', trained.unet, unetAttention],
-    ['text_encoder', trained.textEncoder, textEncoderAttention],
-  ] as const;
-  for (const [component, part, modules] of parts) {
+  const parts: Readonly<Partial<Record<ComponentName, Trained>>> = {
+    unet: trained.unet,
+    ...trained.textEncoders,
+  };
+  for (const component of trainableComponents(base)) {
+    const part = parts[component];
     if (part?.kind !== 'lora') continue;
-    const ours = loraTargets(base[component].tensors, modules, part.targets[0]?.down[0] ?? 1);
+    const modules = component === 'unet' ? unetAttention : textEncoderAttention;
+    const ours = loraTargets(tensorsOf(base, component), modules, part.targets[0]?.down[0] ?? 1);
     const text = (targets: typeof ours) =>
       targets
         .map(({ path, down, up }) => `${path} ${down} ${up}`)
@@ -196,10 +217,11 @@ function learningRates(reference: Reference, settings: ScriptSettings) {
     power: settings.power,
     learningRate: settings.learningRate,
   });
-  const at = (update: number) => settings.learningRate * factor(update);
+  const at = (update: number, group: number) =>
+    (group === 0 ? settings.learningRate : settings.textLearningRate) * factor(update);
   return {
     at,
-    flat: groups.flatMap((rates, update) => rates.map(() => at(update))),
+    flat: groups.flatMap((rates, update) => rates.map((_, group) => at(update, group))),
     reference: groups.flat(),
   };
 }

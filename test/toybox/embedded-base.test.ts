@@ -9,6 +9,7 @@ import { createOracle, type Oracle } from '../../sdk/evaluation/oracle';
 import { fromPlanes, toPlanes } from '../../sdk/images/pixel-planes';
 import { type BaseModel, readBaseModel } from '../../sdk/models/base-model';
 import { scaleLatents } from '../../sdk/models/latents';
+import { tokenizePrompt } from '../../sdk/models/text-condition';
 import { createRandom } from '../../sdk/random';
 import { createSession } from '../../sdk/runtime/session';
 import { createDecoder, createEncoder } from '../../sdk/sampling/autoencoder';
@@ -102,8 +103,8 @@ describe('the embedded base model', () => {
     const shape = { pictures: asked.length, size: [8, 8] as const, guided: true, loraPaths: [] };
     const pipeline = await createPipeline(base, shape, createSession);
     const planes = await pipeline.draw({
-      prompts: asked.map(({ name, context }) => base.tokenizer.tokenize(`a ${name} ${places[context]}`).ids),
-      negativePrompt: base.tokenizer.tokenize('').ids,
+      prompts: asked.map(({ name, context }) => tokenizePrompt(base, `a ${name} ${places[context]}`).tokens),
+      negativePrompt: null,
       seeds: asked.map((_, i) => i),
       scheduler: 'dpmpp_2m_karras',
       steps: 20,
@@ -131,7 +132,7 @@ describe('the embedded base model', () => {
     );
     const latents = createRandom(1).normals(base.unet.config.inChannels * 64);
     const outputFor = async (prompt: string) => {
-      const [embeddings] = await text.encode([base.tokenizer.tokenize(prompt).ids]);
+      const [embeddings] = await text.encode([tokenizePrompt(base, prompt).tokens]);
       const conditions = { prompts: [embeddings!], negativePrompts: [], guidanceScale: 1, loras: [] };
       return denoiser.under(conditions)(latents, 500);
     };

@@ -4,7 +4,8 @@ import { openDiffusersFolder } from '../../sdk/checkpoint/diffusers-folder';
 import { readFloat32 } from '../../sdk/checkpoint/safetensors';
 import { TrainingDivergedError } from '../../sdk/errors';
 import type { CreateSession } from '../../sdk/graph/session';
-import { readBaseModel } from '../../sdk/models/base-model';
+import { readBaseModel, tensorsOf } from '../../sdk/models/base-model';
+import { tokenizePrompt } from '../../sdk/models/text-condition';
 import { createRandom } from '../../sdk/random';
 import { createSession } from '../../sdk/runtime/session';
 import { createNoiseSchedule } from '../../sdk/schedulers/noise-schedule';
@@ -22,10 +23,16 @@ const base = readBaseModel(openDiffusersFolder(join(import.meta.dirname, '../../
 
 function runWith(settings: Partial<TrainingSettings>): DreamBoothRun {
   const random = createRandom(4);
-  const latents = () => ({ mean: random.normals(4 * 8 * 8), logvar: new Float32Array(4 * 8 * 8).fill(-20) });
+  const latents = () => ({
+    mean: random.normals(4 * 8 * 8),
+    logvar: new Float32Array(4 * 8 * 8).fill(-20),
+    sizes: [64, 64, 0, 0, 64, 64] as const,
+  });
   const prompt = (text: string) => ({
-    ids: base.tokenizer.tokenize(text).ids,
-    embeddings: random.normals(base.tokenizer.maxLength * base.unet.config.crossAttentionDim),
+    tokens: tokenizePrompt(base, text).tokens,
+    condition: {
+      textEmbeddings: random.normals(base.tokenizer.maxLength * base.unet.config.crossAttentionDim),
+    },
   });
   return {
     base,
@@ -36,7 +43,7 @@ function runWith(settings: Partial<TrainingSettings>): DreamBoothRun {
     classImages: [latents(), latents(), latents()],
     instancePrompt: prompt('a sks dog'),
     classPrompt: prompt('a dog'),
-    readWeight: (component, key) => readFloat32(base[component].tensors.get(key)!),
+    readWeight: (component, key) => readFloat32(tensorsOf(base, component).get(key)!),
   };
 }
 

@@ -30,7 +30,7 @@ describe('a photo’s variants', () => {
   };
   const firstColumns = (variants: readonly RgbImage[]) => variants.map(({ data }) => data[0]);
   const variants = (settings: { centerCrop: boolean; flip: boolean }, seed = 1) =>
-    variantsOf(wide, 8, settings, createRandom(seed));
+    variantsOf(wide, 8, settings, createRandom(seed)).map(({ picture }) => picture);
 
   test('the middle', () => {
     const [one, ...others] = variants({ centerCrop: true, flip: false });
@@ -52,13 +52,24 @@ describe('a photo’s variants', () => {
     expect(firstColumns(variants({ centerCrop: false, flip: false }, 2))).not.toEqual(columns);
   });
 
+  test('with the sizes that they come from: original, where it was cut, and what is shown', () => {
+    const doubled: RgbImage = { width: 48, height: 16, data: new Uint8Array(48 * 16 * 3) };
+    const both = variantsOf(doubled, 8, { centerCrop: true, flip: true }, createRandom(1));
+    expect(both.map(({ sizes }) => sizes)).toEqual([
+      [16, 48, 0, 8, 8, 8],
+      [16, 48, 0, 8, 8, 8],
+    ]);
+    const random = variantsOf(doubled, 8, { centerCrop: false, flip: true }, createRandom(3));
+    for (let i = 0; i < random.length; i += 2) expect(random[i]!.sizes[3] + random[i + 1]!.sizes[3]).toBe(16);
+  });
+
   test('of a photo that EXIF turns, the upright one', async () => {
     const file = join(folder, 'turned.png');
     const raw = { width: wide.width, height: wide.height, channels: 3 as const };
     // 6: turn by 90° clockwise to see it upright; the first column becomes the first row.
     await sharp(wide.data, { raw }).withMetadata({ orientation: 6 }).png().toFile(file);
     const [one] = variantsOf(await readImage(file), 8, { centerCrop: true, flip: false }, createRandom(1));
-    const column = Array.from({ length: 8 }, (_, y) => one!.data[y * 8 * 3]);
+    const column = Array.from({ length: 8 }, (_, y) => one!.picture.data[y * 8 * 3]);
     expect(column).toEqual([8, 9, 10, 11, 12, 13, 14, 15]);
   });
 });

@@ -1,13 +1,29 @@
 /** What distinguishes one line of base models from another, beyond what their configs say. */
 import type { Value } from '../../graph/graph';
-import type { Weights } from '../../nn/weights';
-import type { ClipTextConfig } from '../clip-text';
+import type { ClipTextOutputs } from '../clip-text';
+
+/** The text encoders that a base model may have, by the names of their folders. */
+export type TextEncoderName = 'text_encoder' | 'text_encoder_2';
+
+/** What a UNet is told by text. */
+export interface TextCondition {
+  /** What it attends to, [N, tokens, features]. */
+  readonly textEmbeddings: Value;
+  /** The whole text in one vector, [N, features], where the family's UNet takes one. */
+  readonly pooledEmbeddings?: Value;
+}
 
 export interface BaseModelFamily {
   /** As people say it. */
   readonly title: string;
   /** `_class_name` of the model_index.json files that belong to it. */
   readonly pipelineClasses: readonly string[];
-  /** Token ids int64 [N, tokens] to what the UNet attends to, [N, tokens, features]. */
-  encodeText(w: Weights, config: ClipTextConfig, inputIds: Value): Value;
+  readonly textEncoders: readonly TextEncoderName[];
+  /** Whether the UNet is also told sizes and the text in one vector (`text_time`). */
+  readonly addsSizes: boolean;
+  /**
+   * The encoders' outputs, in the order of `textEncoders`, to what the UNet is told. `skip`: how many of the last
+   * layers are left out beyond what the family leaves out itself (diffusers' `clip_skip`).
+   */
+  condition(encoded: readonly ClipTextOutputs[], skip: number): TextCondition;
 }
