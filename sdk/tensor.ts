@@ -39,6 +39,8 @@ export interface StoredTensor {
   readonly file: string;
   readonly offset: number;
   readonly length: number;
+  /** The file has a matrix with rows and columns exchanged, [shape[1], shape[0]]. */
+  readonly transposed?: true;
 }
 
 /** Number of elements; 1 for a scalar's shape `[]`. */

@@ -49,7 +49,7 @@ const supportedTokenizers = ['CLIPTokenizer', 'CLIPTokenizerFast'];
 const unused = ['safety_checker', 'feature_extractor', 'image_encoder'];
 
 const whatABaseIs =
-  'A base model is `toybox`, or a folder in the diffusers layout (model_index.json beside unet/, vae/, text_encoder/, tokenizer/, scheduler/)';
+  'A base model is `toybox`, a .safetensors file with a whole checkpoint in it, or a folder in the diffusers layout (model_index.json beside unet/, vae/, text_encoder/, tokenizer/, scheduler/)';
 
 /**
  * Opens a diffusers checkpoint folder, or a Hugging Face cache folder that holds one (`models--*`).

@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readdirSync, readSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { isSingleFile } from './checkpoint';
 import { checkpointDirectory, componentClasses } from './diffusers-folder';
 import { readJsonFile } from './json-file';
 
@@ -10,11 +11,16 @@ const sampleBytes = 2 ** 12;
 const headBytes = 2 ** 20;
 
 /**
- * A name for what a checkpoint folder holds: sha256 over the names, sizes and bytes of its components' files, 64
+ * A name for what a checkpoint holds: sha256 over the names, sizes and bytes of its components' files, 64
  * hexadecimal digits. Of files over 4 MiB the first MiB (where the header is) and 256 evenly spread pieces of
  * 4 KiB stand for the whole, so that gigabytes take milliseconds. Independent of path and dates.
  */
 export function checkpointFingerprint(path: string): string {
+  if (isSingleFile(path)) {
+    const hash = createHash('sha256');
+    addFile(hash, 'checkpoint.safetensors', realpathSync(path));
+    return hash.digest('hex');
+  }
   const directory = checkpointDirectory(path);
   const modelIndex = readJsonFile(join(directory, 'model_index.json'), 'every diffusers folder has one');
   const hash = createHash('sha256');

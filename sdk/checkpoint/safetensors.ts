@@ -50,7 +50,14 @@ export function openSafetensors(path: string): Safetensors {
 export function readTensor<T extends DataType>(stored: StoredTensor & { readonly dtype: T }): Tensor<T>;
 export function readTensor(stored: StoredTensor): Tensor {
   const bytes = readStoredBytes(stored);
-  return { dtype: stored.dtype, shape: stored.shape, data: new dataTypes[stored.dtype].array(bytes.buffer) };
+  const data = new dataTypes[stored.dtype].array(bytes.buffer);
+  if (!stored.transposed) return { dtype: stored.dtype, shape: stored.shape, data };
+  const [rows, columns] = stored.shape as [number, number];
+  const upright = new dataTypes[stored.dtype].array(data.length);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++)
+      upright[row * columns + column] = data[column * rows + row]!;
+  return { dtype: stored.dtype, shape: stored.shape, data: upright };
 }
 
 /** Reads one tensor as float32: F16 and BF16 exactly, F64 rounded, integers converted. */
@@ -98,7 +105,7 @@ export function* safetensorsChunks(
   for (const [, { data }] of ordered) yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-/** The raw bytes of a stored tensor, little-endian. */
+/** The raw bytes of a stored tensor as they lie in the file, little-endian. */
 export function readStoredBytes({ file, offset, length }: StoredTensor): Uint8Array<ArrayBuffer> {
   const handle = openSync(file, 'r');
   try {

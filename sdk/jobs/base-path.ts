@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { packageFolder } from '../checkpoint/package-folder';
 import { MissingFileError } from '../errors';
-import { packageFolder } from './package-folder';
 
 /** The embedded base model's name. */
 export const embeddedBase = 'toybox';

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import type { Backend } from '../runtime/backends';
 import type { Home } from '../subjects/home';
 import { basePath, embeddedBase } from './base-path';
-import { packageVersions, type Versions } from './package-folder';
+import { packageVersions, type Versions } from './versions';
 
 export interface Diagnosis {
   /** Whether the embedded base model can be trained and drawn with here. */

@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { packageFolder } from '../checkpoint/package-folder';
 import { MissingFileError } from '../errors';
 import { createWorkerProcess, type WorkerProcess } from '../runtime/worker-process';
 import type { Work } from '../work/work';
-import { packageFolder } from './package-folder';
 
 export interface EngineWorkerOptions {
   readonly mode: 'process' | 'in-process';

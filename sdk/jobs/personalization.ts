@@ -12,9 +12,9 @@ import type { WorkOrder } from '../work/work';
 import { baseName, basePath } from './base-path';
 import { clearJobFiles, createJob, type HeldJob, holdJob, type JobRecord } from './jobs';
 import { type NameReservation, reserveDefaultName, reserveName } from './name-reservation';
-import { packageVersions } from './package-folder';
 import type { EngineSettings, RunOptions } from './run-options';
 import { readSubjectPhotos, type SubjectImage } from './subject-photos';
+import { packageVersions } from './versions';
 
 export interface PersonalizationRequest {
   /** 1 to 20 photos, 3 to 6 recommended: files, folders, or bytes. */

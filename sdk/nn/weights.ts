@@ -59,8 +59,10 @@ export function checkpointWeights(graph: Graph, from: CheckpointWeights): Weight
       if (replaced) return replaced;
       const known = casts.get(key);
       if (known) return known;
-      const stored = graph.stored(`${from.component}.${key}`, { ...tensor!, shape });
-      const value = stored.dtype === 'float32' ? stored : op.Cast(stored, { to: 'float32' });
+      const lying = tensor!.transposed ? shape.toReversed() : shape;
+      const stored = graph.stored(`${from.component}.${key}`, { ...tensor!, shape: lying });
+      const float = stored.dtype === 'float32' ? stored : op.Cast(stored, { to: 'float32' });
+      const value = tensor!.transposed ? op.Transpose(float, { perm: [1, 0] }) : float;
       casts.set(key, value);
       return value;
     },

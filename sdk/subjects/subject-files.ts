@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
-import { openDiffusersFolder } from '../checkpoint/diffusers-folder';
+import { openCheckpoint } from '../checkpoint/checkpoint';
 import { checkpointFingerprint } from '../checkpoint/fingerprint';
 import { openSafetensors, readTensor, writeSafetensors } from '../checkpoint/safetensors';
 import { makeFolderOf, writeFailure } from '../checkpoint/write-failure';
@@ -101,7 +101,7 @@ function readLora(path: string): LoraLayers {
 }
 
 function layerNames(basePath: string): string[] {
-  const { components } = openDiffusersFolder(basePath);
+  const { components } = openCheckpoint(basePath);
   return loraComponents.flatMap((component) =>
     [...(components.get(component)?.tensors.keys() ?? [])]
       .filter((key) => key.endsWith('.weight'))

@@ -1,6 +1,6 @@
 /** Base models and pipelines as an engine keeps them: opened once, shared by every run. */
 import { createHash } from 'node:crypto';
-import { openDiffusersFolder } from '../checkpoint/diffusers-folder';
+import { openCheckpoint } from '../checkpoint/checkpoint';
 import { checkpointFingerprint } from '../checkpoint/fingerprint';
 import { assertFinite } from '../checkpoint/finite-weights';
 import { InvalidOptionError } from '../errors';
@@ -27,7 +27,7 @@ const usual: BaseDefaults = { preset: 'sd15-lora', steps: 25, guidanceScale: 7.5
 
 /** Reads configs and locates weights; throws what the folder, its files and its configs are refused with. */
 export function openBase(path: string): OpenedBase {
-  const folder = openDiffusersFolder(path);
+  const folder = openCheckpoint(path);
   const own = (folder.modelIndex['_dreambooth'] ?? {}) as Record<string, unknown>;
   return {
     base: readBaseModel(folder),

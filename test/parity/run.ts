@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readClipTokenizer } from '../../fixtures/clip-tokenizer/read-clip-tokenizer';
+import { clipVocabulary } from '../../sdk/checkpoint/clip-vocabulary';
 import { openTokenizerFiles } from '../../sdk/checkpoint/tokenizer-files';
 import { type Checkpoint, openCheckpoint } from './checkpoint';
 import { checkLoraFiles } from './lora-files';
@@ -74,7 +74,7 @@ const checks: Readonly<Record<Kind, (folder: string) => AsyncGenerator<Finding>>
       ) as readonly TokenizedText[];
       // The repository keeps its vocabulary as the merges that it follows from.
       const own = realpathSync(folder) === realpathSync(fixture('clip-tokenizer'));
-      yield* checkTokenizer('golden.json', own ? readClipTokenizer() : openTokenizerFiles(folder), texts);
+      yield* checkTokenizer('golden.json', own ? clipVocabulary() : openTokenizerFiles(folder), texts);
     }),
   checkpoint: (folder) => checkCheckpoint(openCheckpoint(folder)),
 };

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import { readClipTokenizer, readGoldenTexts } from '../../fixtures/clip-tokenizer/read-clip-tokenizer';
+import { readGoldenTexts } from '../../fixtures/clip-tokenizer/read-golden-texts';
+import { clipVocabulary } from '../../sdk/checkpoint/clip-vocabulary';
 import { UnsupportedModelError } from '../../sdk/errors';
 import { createClipTokenizer } from '../../sdk/tokenizers/clip-bpe';
 
-const files = readClipTokenizer();
+const files = clipVocabulary();
 const clip = createClipTokenizer(files);
-const small = readClipTokenizer(1500);
+const small = clipVocabulary({ mergeCount: 1500 });
 const paddedWithMark = createClipTokenizer({
   ...small,
   config: { ...small.config, pad_token: '!' },

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readClipTokenizer } from '../../fixtures/clip-tokenizer/read-clip-tokenizer';
+import { clipVocabulary } from '../../sdk/checkpoint/clip-vocabulary';
 import { InvalidOptionError } from '../../sdk/errors';
 import { createRandom } from '../../sdk/random';
 import { blockedIdentifiers } from '../../sdk/tokenizers/blocked-identifiers';
@@ -11,7 +11,7 @@ import {
   identifierCandidates,
 } from '../../sdk/tokenizers/identifier';
 
-const clip = createClipTokenizer(readClipTokenizer());
+const clip = createClipTokenizer(clipVocabulary());
 
 describe('candidates', () => {
   const candidates = identifierCandidates(clip, 'dog');
@@ -46,7 +46,7 @@ describe('candidates', () => {
   });
 
   test('of another vocabulary are among its own last merges', () => {
-    const small = createClipTokenizer(readClipTokenizer(6000));
+    const small = createClipTokenizer(clipVocabulary({ mergeCount: 6000 }));
     for (const word of identifierCandidates(small, 'dog')) {
       expect(small.idOf(`${word}</w>`)).toBeGreaterThanOrEqual(512 + Math.floor(6000 * 0.8));
     }

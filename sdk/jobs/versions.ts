@@ -1,14 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-/** The folder of this package: the first above this file, built or source, with its package.json. */
-export function packageFolder(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
-  return folder;
-}
+import { join } from 'node:path';
+import { packageFolder } from '../checkpoint/package-folder';
 
 export interface Versions extends Readonly<Record<string, string>> {
   readonly dreambooth: string;

@@ -1,0 +1,194 @@
+/** Checkpoints in one `.safetensors` file, as web interfaces and model sites share them; read in place. */
+import { basename } from 'node:path';
+import { UnsupportedModelError } from '../errors';
+import type { StoredTensor } from '../tensor';
+import { clipVocabulary } from './clip-vocabulary';
+import type { Component, DiffusersFolder } from './diffusers-folder';
+import type { JsonObject } from './json-file';
+import { canonicalKeys } from './key-spellings';
+import {
+  clipTextConfig,
+  type LdmFamily,
+  type LdmTensors,
+  ldmAutoencoderConfig,
+  ldmUNetConfig,
+} from './ldm-configs';
+import { ldmAutoencoderModules, ldmUNetModules, type ModulePair, renamer } from './ldm-keys';
+import { fromOpenClip } from './open-clip';
+import { openSafetensors } from './safetensors';
+import type { TokenizerFiles } from './tokenizer-files';
+
+interface SingleFileFamily extends LdmFamily {
+  readonly pipelineClass: string;
+  /** A key that only this family has. */
+  readonly sign: string;
+  readonly textEncoders: readonly TextEncoderPlace[];
+  readonly schedulerClass: string;
+  readonly predictionType: 'epsilon' | 'v_prediction';
+}
+
+interface TextEncoderPlace {
+  readonly name: 'text_encoder' | 'text_encoder_2';
+  readonly prefix: string;
+  readonly naming: 'clip' | 'open-clip';
+  /** Whether the last layer is run. */
+  readonly lastLayer: boolean;
+}
+
+const families: readonly SingleFileFamily[] = [
+  {
+    pipelineClass: 'StableDiffusionXLPipeline',
+    sign: 'conditioner.embedders.1.model.token_embedding.weight',
+    textEncoders: [
+      {
+        name: 'text_encoder',
+        prefix: 'conditioner.embedders.0.transformer.',
+        naming: 'clip',
+        lastLayer: true,
+      },
+      {
+        name: 'text_encoder_2',
+        prefix: 'conditioner.embedders.1.model.',
+        naming: 'open-clip',
+        lastLayer: true,
+      },
+    ],
+    heads: { channelsEach: 64 },
+    sampleSize: 128,
+    scalingFactor: 0.13025,
+    schedulerClass: 'EulerDiscreteScheduler',
+    predictionType: 'epsilon',
+  },
+  {
+    pipelineClass: 'StableDiffusionPipeline',
+    sign: 'cond_stage_model.model.token_embedding.weight',
+    textEncoders: [
+      { name: 'text_encoder', prefix: 'cond_stage_model.model.', naming: 'open-clip', lastLayer: false },
+    ],
+    heads: { channelsEach: 64 },
+    sampleSize: 96,
+    scalingFactor: 0.18215,
+    schedulerClass: 'DDIMScheduler',
+    // Of the two published models the weights do not tell which; the larger one predicts velocity.
+    predictionType: 'v_prediction',
+  },
+  {
+    pipelineClass: 'StableDiffusionPipeline',
+    sign: 'cond_stage_model.transformer.text_model.embeddings.token_embedding.weight',
+    textEncoders: [
+      { name: 'text_encoder', prefix: 'cond_stage_model.transformer.', naming: 'clip', lastLayer: true },
+    ],
+    heads: 8,
+    sampleSize: 64,
+    scalingFactor: 0.18215,
+    schedulerClass: 'PNDMScheduler',
+    predictionType: 'epsilon',
+  },
+];
+
+/** What else lies about as one file, by a key that it has. */
+const otherKinds: readonly (readonly [key: RegExp, what: string])[] = [
+  [/^model\.diffusion_model\.joint_blocks\./, 'a Stable Diffusion 3 checkpoint'],
+  [/^(model\.diffusion_model\.)?double_blocks\./, 'a FLUX checkpoint'],
+  [/^conditioner\.embedders\.0\.model\./, 'a Stable Diffusion XL refiner'],
+  [/lora_(up|down|A|B)\.|\.lora\.(up|down)\./, 'a LoRA, not a base model'],
+  [/^(control_model\.|input_hint_block\.|controlnet_cond_embedding\.)/, 'a ControlNet'],
+  [/^(emb_params|clip_l|clip_g)$/, 'a textual-inversion embedding'],
+  [/^(first_stage_model\.)?(encoder|decoder)\.(conv_in|mid)/, 'an autoencoder alone'],
+  [/^(text_model|transformer\.resblocks)\./, 'a text encoder alone'],
+  [/^(model\.diffusion_model\.|input_blocks\.|down_blocks\.)/, 'a UNet alone'],
+];
+
+/**
+ * Opens a single-file checkpoint of the Stable Diffusion 1, 2 or XL line as if it were a folder: configs from the
+ * shapes, weights by diffusers' keys at their places in the file, CLIP's vocabulary.
+ * Throws MissingFileError, BrokenFileError, or UnsupportedModelError naming what the file is instead.
+ */
+export function openSingleFile(path: string): DiffusersFolder {
+  const { tensors, metadata } = openSafetensors(path);
+  const family = families.find(({ sign }) => tensors.has(sign));
+  const unetTensors = within(tensors, 'model.diffusion_model.');
+  const vaeTensors = within(tensors, 'first_stage_model.');
+  if (!family || unetTensors.size === 0 || vaeTensors.size === 0) throw notABase(path, tensors);
+
+  const components = new Map<string, Component>();
+  const unet = ldmUNetConfig(unetTensors, family);
+  components.set('unet', component('UNet2DConditionModel', unet, renamed(unetTensors, ldmUNetModules(unet))));
+  const vae = ldmAutoencoderConfig(vaeTensors, family);
+  components.set('vae', component('AutoencoderKL', vae, renamed(vaeTensors, ldmAutoencoderModules(vae))));
+  const tokenizers = new Map<string, TokenizerFiles>();
+  for (const place of family.textEncoders) {
+    components.set(place.name, textEncoder(within(tensors, place.prefix), place));
+    tokenizers.set(
+      place.name.replace('text_encoder', 'tokenizer'),
+      clipVocabulary(place.naming === 'open-clip' ? { padToken: '!' } : {}),
+    );
+  }
+  return {
+    directory: path,
+    modelIndex: { _class_name: family.pipelineClass },
+    pipelineClass: family.pipelineClass,
+    components,
+    schedulerConfig: schedulerConfig(family, tensors, metadata),
+    tokenizers,
+  };
+}
+
+function within(tensors: LdmTensors, prefix: string): Map<string, StoredTensor> {
+  return new Map(
+    [...tensors].flatMap(([key, tensor]) =>
+      key.startsWith(prefix) ? [[key.slice(prefix.length), tensor]] : [],
+    ),
+  );
+}
+
+function renamed(tensors: LdmTensors, pairs: readonly ModulePair[]): Map<string, StoredTensor> {
+  const rename = renamer(pairs, 'diffusers');
+  return new Map([...tensors].map(([key, tensor]) => [rename(key), tensor]));
+}
+
+const component = (
+  className: string,
+  config: JsonObject,
+  tensors: ReadonlyMap<string, StoredTensor>,
+): Component => ({ className, config, tensors: canonicalKeys(className, tensors) });
+
+function textEncoder(tensors: LdmTensors, { naming, lastLayer }: TextEncoderPlace): Component {
+  const named = naming === 'clip' ? tensors : fromOpenClip(tensors, { lastLayer });
+  const config = clipTextConfig(named, naming === 'clip' ? 'quick_gelu' : 'gelu');
+  return component((config['architectures'] as string[])[0]!, config, named);
+}
+
+/** As published with each line; what a file says of itself goes before. */
+function schedulerConfig(
+  { schedulerClass, predictionType }: SingleFileFamily,
+  tensors: LdmTensors,
+  metadata: Readonly<Record<string, string>>,
+): JsonObject {
+  // Models trained to predict velocity mark it by an empty tensor, or in the metadata.
+  const said = metadata['modelspec.prediction_type'];
+  const velocity = tensors.has('v_pred') || said === 'v' || said === 'v_prediction';
+  return {
+    _class_name: schedulerClass,
+    num_train_timesteps: 1000,
+    beta_start: 0.00085,
+    beta_end: 0.012,
+    beta_schedule: 'scaled_linear',
+    prediction_type: velocity ? 'v_prediction' : said === 'epsilon' ? 'epsilon' : predictionType,
+    ...(tensors.has('ztsnr') ? { rescale_betas_zero_snr: true } : {}),
+    steps_offset: 1,
+    clip_sample: false,
+    set_alpha_to_one: false,
+    ...(schedulerClass === 'PNDMScheduler' ? { skip_prk_steps: true } : {}),
+    ...(schedulerClass === 'EulerDiscreteScheduler' ? { timestep_spacing: 'leading' } : {}),
+  };
+}
+
+function notABase(path: string, tensors: LdmTensors): UnsupportedModelError {
+  const keys = [...tensors.keys()];
+  const kind = otherKinds.find(([pattern]) => keys.some((key) => pattern.test(key)))?.[1];
+  return new UnsupportedModelError(
+    `${path} is ${kind ?? `no checkpoint that is known here (its keys begin with ${keys.slice(0, 3).join(', ')})`}. ` +
+      `A base model in one file is a Stable Diffusion 1, 2 or XL checkpoint with UNet, autoencoder and text encoder in it; give that, or a folder in the diffusers layout, instead of ${basename(path)}.`,
+  );
+}
