@@ -49,6 +49,7 @@ const unbuilt = [
   'CHANGELOG.md',
   'LICENSE',
   'README.md',
+  'fixtures/clip-tokenizer/README.md',
   'fixtures/clip-tokenizer/merges.txt.gz',
   'fixtures/clip-tokenizer/special_tokens_map.json',
   'fixtures/clip-tokenizer/tokenizer_config.json',
