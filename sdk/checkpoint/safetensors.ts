@@ -1,7 +1,15 @@
 import { closeSync, fstatSync, openSync, readSync, realpathSync } from 'node:fs';
 import { BrokenFileError, MissingFileError } from '../errors';
 import { toFloat32 } from '../half';
-import { type DataType, dataTypes, type Shape, type StoredTensor, sizeOf, type Tensor } from '../tensor';
+import {
+  type ArrayOf,
+  type DataType,
+  dataTypes,
+  type Shape,
+  type StoredTensor,
+  sizeOf,
+  type Tensor,
+} from '../tensor';
 import { writeFileAtomically } from './atomic-file';
 import { isJsonObject, type JsonObject } from './json-file';
 
@@ -65,6 +73,13 @@ export function readFloat32(stored: StoredTensor): Float32Array {
   return toFloat32(readTensor(stored));
 }
 
+/** A tensor that is made when its turn to be written comes, so that a file may be larger than memory. */
+export interface TensorInTheMaking<T extends DataType = DataType> {
+  readonly dtype: T;
+  readonly shape: Shape;
+  make(): ArrayOf[T];
+}
+
 /**
  * Writes a `.safetensors` file atomically: the old file stays whole until the new one is complete on the disk.
  * Wider element types come first, so that every tensor is aligned to its element size; else in the given order.
@@ -72,7 +87,7 @@ export function readFloat32(stored: StoredTensor): Float32Array {
  */
 export function writeSafetensors(
   path: string,
-  tensors: Iterable<readonly [name: string, tensor: Tensor]>,
+  tensors: Iterable<readonly [name: string, tensor: Tensor | TensorInTheMaking]>,
   metadata: Readonly<Record<string, string>> = {},
 ): void {
   writeFileAtomically(path, safetensorsChunks(tensors, metadata));
@@ -80,20 +95,17 @@ export function writeSafetensors(
 
 /** The bytes that `writeSafetensors` writes, in pieces: the header, then a view of each tensor. */
 export function* safetensorsChunks(
-  tensors: Iterable<readonly [name: string, tensor: Tensor]>,
+  tensors: Iterable<readonly [name: string, tensor: Tensor | TensorInTheMaking]>,
   metadata: Readonly<Record<string, string>> = {},
 ): Generator<Uint8Array> {
   const ordered = [...tensors].sort(([, a], [, b]) => dataTypes[b.dtype].bytes - dataTypes[a.dtype].bytes);
   const header: Record<string, unknown> = {};
   if (Object.keys(metadata).length > 0) header['__metadata__'] = metadata;
   let offset = 0;
-  for (const [name, { dtype, shape, data }] of ordered) {
-    if (data.length !== sizeOf(shape)) {
-      throw new RangeError(
-        `Tensor ${name} has ${data.length} elements, its shape [${shape}] wants ${sizeOf(shape)}.`,
-      );
-    }
-    const end = offset + data.byteLength;
+  for (const [name, tensor] of ordered) {
+    const { dtype, shape } = tensor;
+    if ('data' in tensor) checkLength(name, tensor, tensor.data);
+    const end = offset + sizeOf(shape) * dataTypes[dtype].bytes;
     header[name] = { dtype: dataTypes[dtype].safetensors, shape, data_offsets: [offset, end] };
     offset = end;
   }
@@ -102,7 +114,18 @@ export function* safetensorsChunks(
   padded.writeBigUInt64LE(BigInt(padded.length - 8));
   json.copy(padded, 8);
   yield padded;
-  for (const [, { data }] of ordered) yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  for (const [name, tensor] of ordered) {
+    const data = 'data' in tensor ? tensor.data : tensor.make();
+    checkLength(name, tensor, data);
+    yield new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  }
+}
+
+function checkLength(name: string, { shape }: { readonly shape: Shape }, data: ArrayOf[DataType]): void {
+  if (data.length === sizeOf(shape)) return;
+  throw new RangeError(
+    `Tensor ${name} has ${data.length} elements, its shape [${shape}] wants ${sizeOf(shape)}.`,
+  );
 }
 
 /** The raw bytes of a stored tensor as they lie in the file, little-endian. */

@@ -143,6 +143,34 @@ test('a file that shrank after it was opened', () => {
   expect(() => readTensor(stored)).toThrow(/ends at byte/);
 });
 
+describe('a tensor that is made when its turn comes', () => {
+  test('is written like one that is there, and made once', () => {
+    const path = join(folder, 'made.safetensors');
+    let made = 0;
+    const make = () => {
+      made += 1;
+      return Float32Array.of(1, 2, 3);
+    };
+    writeSafetensors(path, [
+      ['late', { dtype: 'float32', shape: [3], make }],
+      ['early', float32([1], [7])],
+    ]);
+    expect(made).toBe(1);
+    const { tensors } = openSafetensors(path);
+    expect([...readFloat32(tensors.get('late')!)]).toEqual([1, 2, 3]);
+    expect([...readFloat32(tensors.get('early')!)]).toEqual([7]);
+  });
+
+  test('of another length than its shape leaves the old file', () => {
+    const path = join(folder, 'wrong.safetensors');
+    writeSafetensors(path, [['a', float32([1], [5])]]);
+    const wrong = { dtype: 'float32', shape: [2], make: () => Float32Array.of(1) } as const;
+    expect(() => writeSafetensors(path, [['a', wrong]])).toThrow(/a has 1 elements.*wants 2/);
+    expect([...readFloat32(openSafetensors(path).tensors.get('a')!)]).toEqual([5]);
+    expect(readdirSync(folder).filter((name) => name.endsWith('.part'))).toEqual([]);
+  });
+});
+
 describe('writing is all or nothing', () => {
   test('a full disk leaves the old file and nothing else', () => {
     const path = join(folder, 'model.safetensors');
