@@ -15,7 +15,9 @@ export interface LearningRateOptions {
   readonly cycles?: number;
   /** `polynomial`: the exponent. Default 1. */
   readonly power?: number;
-  /** `polynomial`: the learning rate the factor is applied to, since the decay ends at a rate of 1e-7. */
+  /** `polynomial`: the rate, not the factor, at which the decay ends. Default 1e-7. */
+  readonly end?: number;
+  /** `polynomial`: the learning rate the factor is applied to. */
   readonly learningRate?: number;
   /** `piecewise_constant`: "1:10,0.1:20,0.005" is 1 before step 10, 0.1 before step 20, then 0.005. */
   readonly rules?: string;
@@ -84,12 +86,11 @@ function decaying(
 }
 
 function polynomial(options: LearningRateOptions): LearningRateFactor {
-  const { learningRate, power = 1 } = options;
-  const end = 1e-7;
+  const { learningRate, power = 1, end = 1e-7 } = options;
   if (learningRate === undefined || !(learningRate > end))
     throw new InvalidOptionError(
       'learningRate',
-      `learningRate is ${learningRate}: a polynomial schedule ends at ${end}; pass a rate above that`,
+      `learningRate is ${learningRate}: the polynomial schedule ends at ${end}; pass a rate above that`,
     );
   return decaying('polynomial', options, (progress) => {
     const remaining = Math.max(0, 1 - progress);
@@ -109,7 +110,7 @@ function piecewiseConstant(options: LearningRateOptions): LearningRateFactor {
     !Number.isFinite(factor) || !Number.isInteger(before);
   if (!Number.isFinite(last) || rules.some(isWrong))
     throw new InvalidOptionError(
-      'rules',
+      'learningRateRules',
       `the piecewise_constant rules are "${options.rules ?? ''}": write factor:step pairs and a last factor, as in "1:10,0.1:20,0.005"`,
     );
   return (step) => rules.find(({ before }) => step < before)?.factor ?? last;

@@ -22,6 +22,13 @@ export interface TrainingSettings {
   readonly textEncoderLearningRate: number;
   readonly learningRateSchedule: LearningRateScheduleName;
   readonly warmupSteps: number;
+  /** `cosine_with_restarts`: how often the rate falls. */
+  readonly learningRateCycles: number;
+  /** `polynomial`: exponent of the decay, and the rate at its end. */
+  readonly learningRatePower: number;
+  readonly learningRateEnd: number;
+  /** `piecewise_constant`: factors and the steps they last to, as "1:100,0.1:200,0.01"; else not read. */
+  readonly learningRateRules: string;
   readonly batchSize: number;
   readonly gradientAccumulationSteps: number;
   readonly maxGradientNorm: number;
@@ -52,6 +59,10 @@ const sd15Lora: TrainingSettings = {
   textEncoderLearningRate: 1e-4,
   learningRateSchedule: 'constant',
   warmupSteps: 0,
+  learningRateCycles: 1,
+  learningRatePower: 1,
+  learningRateEnd: 1e-7,
+  learningRateRules: '',
   batchSize: 1,
   gradientAccumulationSteps: 1,
   maxGradientNorm: 1,

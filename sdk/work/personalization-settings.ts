@@ -39,6 +39,12 @@ export const personalizationSettings = z.strictObject({
     .enum(learningRateScheduleNames as [LearningRateScheduleName, ...LearningRateScheduleName[]])
     .describe('how the rate changes'),
   warmupSteps: z.number().int().min(0).describe('steps over which the rate rises from 0'),
+  learningRateCycles: count.max(10_000).describe('how often the rate of cosine_with_restarts falls'),
+  learningRatePower: z.number().positive().describe('exponent of the polynomial schedule'),
+  learningRateEnd: z.number().min(0).max(1).describe('rate at which the polynomial schedule ends'),
+  learningRateRules: z
+    .string()
+    .describe('of piecewise_constant: factors and the steps they last to, as 1:100,0.1:200,0.01'),
   batchSize: count.max(256).describe('photos in one forward pass'),
   gradientAccumulationSteps: count.max(10_000).describe('forward passes in one optimiser step'),
   maxGradientNorm: z.number().positive().describe('longer gradients are scaled down to this'),
