@@ -55,14 +55,15 @@ export type { SchedulerName } from './schedulers/index';
 export { schedulerNames } from './schedulers/index';
 export type { Home } from './subjects/home';
 export { defaultHomeFolder, openHome } from './subjects/home';
+export { subjectWords } from './subjects/prompt';
 export type { ExportFormat } from './subjects/subject-files';
 export { exportFormats } from './subjects/subject-files';
 export { likelyMeant } from './subjects/subject-name';
 export type { Subject, SubjectRecord } from './subjects/subjects';
 export { deleteSubject, listSubjects, readSubject, renameSubject } from './subjects/subjects';
 export type { ToySubject } from './toybox/toy-subject';
-export type { PresetName } from './training/presets';
-export { presetNames } from './training/presets';
+export type { Preset, PresetName, TrainingSettings } from './training/presets';
+export { presetNames, presets } from './training/presets';
 export type { PersonalizationSettings, PriorKind } from './work/personalization-settings';
 export {
   checkSettings,

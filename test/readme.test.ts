@@ -9,7 +9,7 @@ import { createProgram } from '../adapters/cli/program';
 import type { Session } from '../adapters/cli/session';
 import * as sdk from '../sdk/index';
 import { defaultSchedulerName, schedulerNames } from '../sdk/schedulers/index';
-import { presetNames } from '../sdk/training/presets';
+import { presetNames, presets } from '../sdk/training/presets';
 
 const root = join(import.meta.dirname, '..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
@@ -85,6 +85,7 @@ test('options that its text names exist', () => {
 test('its presets and samplers are all there are', () => {
   const rows = [...readme.matchAll(/^\| `([\w-]+)` \| [^|]+ \|$/gm)].map(([, name]) => name);
   expect(rows.filter((name) => !name!.endsWith('Error'))).toEqual(presetNames);
+  for (const name of presetNames) expect(readme).toContain(`| \`${name}\` | ${presets[name].summary}`);
   const line = /\*\*Samplers\*\*: (.*?)\. The default is `([\w-]+)`/s.exec(readme)!;
   const samplers = [...line[1]!.matchAll(/`([\w-]+)`/g)].map(([, name]) => name!.replaceAll('-', '_'));
   expect(samplers).toEqual(schedulerNames);

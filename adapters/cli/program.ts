@@ -29,7 +29,10 @@ export function createProgram(session: Session, onExitCode: (code: number) => vo
     .argument('<photos...>', 'photos, or folders of photos')
     .option('--class <noun>', 'the noun for what the subject is, as "dog"')
     .option('--name <name>', 'how prompts will call it, as @rex (default: the class and a number)')
-    .option('--identifier <word>', 'the rare word that stands for it (default: one from the vocabulary)')
+    .option(
+      '--identifier <word>',
+      'the rare word that stands for it, "" for none (default: as the preset says)',
+    )
     .option('--preset <name>', 'a named set of training settings (default: by the base model)')
     .option('--steps <n>', 'training steps', whole)
     .option('--seed <n>', 'what makes the training repeatable', whole)
@@ -68,6 +71,19 @@ export function createProgram(session: Session, onExitCode: (code: number) => vo
     .action(async (prompt, _, self) =>
       (await import('./generate')).generateCommand(session, prompt, self.optsWithGlobals()),
     );
+
+  const presets = command(
+    'presets',
+    'list training recipes with their settings and sources',
+    'dreambooth presets',
+  );
+  command('list', 'all presets (the default)', 'dreambooth presets list --json', presets).action(async () =>
+    (await import('./presets')).listCommand(session),
+  );
+  command('show', 'one preset', 'dreambooth presets show dreambench-plus-sd15', presets)
+    .argument('<name>')
+    .action(async (name) => (await import('./presets')).showCommand(session, name));
+  listByDefault(presets, async () => (await import('./presets')).listCommand(session));
 
   const jobs = command('jobs', 'list, show and cancel jobs', 'dreambooth jobs');
   command('list', 'all jobs, oldest first (the default)', 'dreambooth jobs list --json', jobs).action(

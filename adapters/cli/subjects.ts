@@ -21,7 +21,7 @@ export async function showCommand(
   const settings = Object.entries(subject.settings).map(([key, value]) => `    ${key}: ${value}`);
   const lines = [
     line(subject),
-    `  in prompts "${subject.identifier} ${subject.className}", learned with "${subject.instancePrompt}"`,
+    `  in prompts "${sdk.subjectWords(subject)}", learned with "${subject.instancePrompt}"`,
     `  ${subject.kind}, ${subject.steps} steps, seed ${subject.seed}, ${subject.photos.length} photos, ${subject.createdAt}`,
     `  base ${subject.base.path}`,
     `  ${subject.folder}`,
@@ -43,10 +43,8 @@ export async function exportCommand(
   const home = sdk.openHome(options.home);
   const path = await sdk.exportLearned(home, typedName(name), format, out);
   output.done({ files: [path] }, [path]);
-  const { identifier, className } = sdk.readSubject(home, typedName(name));
-  output.say(
-    `Next: in the other program write "${identifier} ${className}" where you mean @${typedName(name)}.`,
-  );
+  const words = sdk.subjectWords(sdk.readSubject(home, typedName(name)));
+  output.say(`Next: in the other program write "${words}" where you mean @${typedName(name)}.`);
 }
 
 export async function importCommand(

@@ -9,6 +9,7 @@ import { defaultSchedulerName, schedulerName } from '../schedulers/index';
 import type { Home } from '../subjects/home';
 import { mentionedNames, resolvePrompt } from '../subjects/prompt';
 import { readSubject, type Subject } from '../subjects/subjects';
+import type { PersonalizationSettings } from '../work/personalization-settings';
 import type { GeneratedPicture, GenerationRequest } from '../work/run-generation';
 import { askEngine } from './ask-engine';
 import { baseName, basePath } from './base-path';
@@ -29,7 +30,7 @@ export interface GenerateRequest {
   /** In pixels. */
   readonly width?: number;
   readonly height?: number;
-  /** Default `dpmpp_2m_karras`. */
+  /** Default: the first subject's `drawScheduler`, as steps and guidance, else `dpmpp_2m_karras`. */
   readonly scheduler?: string;
 }
 
@@ -57,6 +58,8 @@ export function prepareGeneration(
     request.base,
     defaultBase,
   );
+  // The first subject's recipe may say how it is drawn.
+  const usual: PersonalizationSettings = subjects[0]?.subject.settings ?? {};
   return {
     prompt,
     text,
@@ -64,11 +67,11 @@ export function prepareGeneration(
     subjects,
     basePath: basePath(base),
     seeds: Array.from({ length: count }, (_, i) => seed + i),
-    steps: whole('steps', request.steps, 1, 1000) ?? null,
-    guidanceScale: guidance(request.guidanceScale),
+    steps: whole('steps', request.steps, 1, 1000) ?? usual.drawSteps ?? null,
+    guidanceScale: guidance(request.guidanceScale) ?? usual.drawGuidanceScale ?? null,
     width: whole('width', request.width, 8, 8192) ?? null,
     height: whole('height', request.height, 8, 8192) ?? null,
-    scheduler: schedulerName(request.scheduler ?? defaultSchedulerName),
+    scheduler: schedulerName(request.scheduler ?? usual.drawScheduler ?? defaultSchedulerName),
   };
 }
 

@@ -5,6 +5,7 @@ import { DreamBoothError, EngineCrashedError, InvalidOptionError, StoppedError }
 import { WorkerExitError, type WorkerProcess } from '../runtime/worker-process';
 import type { Home } from '../subjects/home';
 import { createSubject, listSubjects, type Subject } from '../subjects/subjects';
+import { type Preset, presets } from '../training/presets';
 import { checkSettings, type PersonalizationSettings } from '../work/personalization-settings';
 import type { ProgressEvent } from '../work/progress';
 import type { PersonalizationJob, SubjectDraft } from '../work/run-personalization';
@@ -23,11 +24,11 @@ export interface PersonalizationRequest {
   readonly className: string;
   /** How prompts will call it (`@rex`); default: the class and a number. */
   readonly name?: string;
-  /** The rare word that stands for it in prompts; default: one chosen from the tokenizer. */
+  /** The rare word that stands for it in prompts, empty for none; default: as the preset says, usually one of the tokenizer's. */
   readonly identifier?: string;
   /** A folder in the diffusers layout, a `.safetensors` file, or `toybox`; default: the engine's. */
   readonly base?: string;
-  /** Default 0. */
+  /** Default: the preset's where it has one, else 0. */
   readonly seed?: number;
   readonly settings?: PersonalizationSettings;
 }
@@ -42,9 +43,11 @@ export async function startJob(
   defaultBase: string,
   onWarning: (message: string) => void,
 ): Promise<{ readonly held: HeldJob; readonly reservation: NameReservation }> {
-  const { images, name, identifier = null, seed = 0 } = request;
+  const { images, name, identifier = null } = request;
   const className = checkClass(request.className);
   const settings = checkSettings(request.settings ?? {});
+  const preset: Preset | undefined = settings.preset && presets[settings.preset];
+  const seed = request.seed ?? preset?.seed ?? 0;
   const base = baseName(request.base ?? defaultBase);
   basePath(base);
   if (!Number.isSafeInteger(seed) || seed < 0) {
@@ -52,7 +55,7 @@ export async function startJob(
   }
   const reservation = name === undefined ? reserveDefaultName(home, className) : reserveName(home, name);
   try {
-    const photos = await readSubjectPhotos(images, base, onWarning);
+    const photos = await readSubjectPhotos(images, base, preset?.onePhoto === true, onWarning);
     const usedIdentifiers = listSubjects(home).map((subject) => subject.identifier);
     const wanted = {
       name: reservation.name,

@@ -18,12 +18,14 @@ export interface SubjectPhoto {
 const mostPhotos = 20;
 
 /**
- * Reads the bytes of the photos that a caller names; they are decoded later, by the engine.
+ * Reads the bytes of the photos that a caller names; they are decoded later, by the engine. With `oneIsEnough` a
+ * single photo is no reason for a warning.
  * Throws MissingFileError, and InvalidOptionError for none or more than 20.
  */
 export async function readSubjectPhotos(
   images: readonly SubjectImage[],
   base: string,
+  oneIsEnough: boolean,
   onWarning: (message: string) => void,
 ): Promise<SubjectPhoto[]> {
   const files = images.filter((image) => !(image instanceof Uint8Array)) as (string | URL)[];
@@ -32,9 +34,11 @@ export async function readSubjectPhotos(
   if (files.length > 0 || given.length === 0) {
     const paths = files.map((file) => (file instanceof URL ? fileURLToPath(file) : file));
     const list = listPhotos(paths);
-    for (const warning of list.warnings) if (given.length === 0 || !isAlone(warning)) onWarning(warning);
+    for (const warning of list.warnings) {
+      if (!isAlone(warning) || (given.length === 0 && !oneIsEnough)) onWarning(warning);
+    }
     for (const path of list.photos) photos.push(photo(basename(path), await readBytes(resolve(path))));
-  } else if (photos.length === 1) {
+  } else if (photos.length === 1 && !oneIsEnough) {
     onWarning('There is one photo; 3 to 5 from different sides teach the subject far better.');
   }
   if (photos.length > mostPhotos) {

@@ -2,9 +2,18 @@ import { InvalidOptionError } from '../errors';
 
 /** What a mention needs to know of a subject. */
 export interface MentionedSubject {
+  /** Empty where the subject was learned without one. */
   readonly identifier: string;
   readonly className: string;
 }
+
+/** What stands for a subject in a prompt: "sks dog", or its class alone. */
+export const subjectWords = ({ identifier, className }: MentionedSubject): string =>
+  identifier === '' ? className : `${identifier} ${className}`;
+
+/** A recipe's prompt with the subject in the place of `{subject}` and its class in that of `{class}`. */
+export const fillPrompt = (prompt: string, subject: MentionedSubject): string =>
+  prompt.replaceAll('{subject}', subjectWords(subject)).replaceAll('{class}', subject.className);
 
 export interface ResolvedPrompt {
   /** The prompt for the text encoder: `a photo of sks dog in the snow`. */
@@ -38,9 +47,8 @@ export function resolvePrompt(prompt: string, find: (name: string) => MentionedS
       );
     }
     weights.set(name, weight ?? before);
-    const { identifier, className } = find(name);
     const kept = rest === '' || written === undefined ? rest : `${rest}:${written}`;
-    return `${identifier} ${className}${kept}`;
+    return `${subjectWords(find(name))}${kept}`;
   });
   return { text, mentions: [...weights].map(([name, weight]) => ({ name, weight: weight ?? 1 })) };
 }

@@ -10,6 +10,7 @@ import { makeFolderOf, writeFailure } from '../checkpoint/write-failure';
 import { InvalidOptionError } from '../errors';
 import { fromFile, type LoraLayers, loraComponents, toDiffusers, toKohya } from '../lora/lora-file';
 import { type Home, makeFolder } from './home';
+import { subjectWords } from './prompt';
 import { createSubject, readSubject, type Subject, subjectExists } from './subjects';
 
 export const exportFormats = ['kohya', 'diffusers'] as const;
@@ -75,7 +76,7 @@ export function importSubject(home: Home, file: string, imported: ImportedSubjec
       id: randomUUID(),
       className,
       identifier,
-      instancePrompt: `a photo of ${identifier} ${className}`,
+      instancePrompt: `a photo of ${subjectWords({ identifier, className })}`,
       kind: 'lora' as const,
       base: { path: base, fingerprint: checkpointFingerprint(basePath) },
       settings: { importedFrom: basename(file) },
@@ -119,7 +120,7 @@ function metadata(subject: Subject, layers: LoraLayers): Record<string, string> 
     ss_network_dim: String(first?.down.shape[0] ?? 0),
     ss_network_alpha: String(first?.alpha ?? 0),
     'modelspec.title': subject.name,
-    'modelspec.trigger_phrase': `${subject.identifier} ${subject.className}`,
+    'modelspec.trigger_phrase': subjectWords(subject),
     'modelspec.date': subject.createdAt,
   };
 }

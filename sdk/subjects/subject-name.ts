@@ -28,8 +28,10 @@ export function nearestFirst(wanted: string, names: readonly string[]): string[]
   return [...names].sort((a, b) => distances.get(a)! - distances.get(b)! || (a < b ? -1 : 1));
 }
 
-/** The candidate that `typed` may have been meant for: at most a third of its letters differ. */
+/** The candidate that `typed` may have been meant for: it begins so, or at most a third of its letters differ. */
 export function likelyMeant(typed: string, names: readonly string[]): string | undefined {
+  const begun = names.filter((name) => name.toLowerCase().startsWith(typed.toLowerCase()));
+  if (typed.length > 2 && begun.length > 0) return nearestFirst(typed.toLowerCase(), begun)[0];
   const [nearest] = nearestFirst(typed.toLowerCase(), names);
   if (nearest === undefined) return undefined;
   const allowed = Math.max(1, Math.floor(Math.max(typed.length, nearest.length) / 3));

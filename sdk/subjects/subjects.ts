@@ -22,8 +22,8 @@ const settingValue = z.union([
 const subjectRecord = z.object({
   id: z.string().min(1),
   className: z.string().min(1),
-  /** The rare words that stand for the subject in a prompt. */
-  identifier: z.string().min(1),
+  /** The rare words that stand for the subject in a prompt, before its class; empty: the class alone does. */
+  identifier: z.string(),
   instancePrompt: z.string(),
   /** `lora`: lora.safetensors, in diffusers' naming. `full`: folders of whole components, as unet/. */
   kind: z.enum(['lora', 'full']),

@@ -2,10 +2,19 @@
 import { InvalidOptionError } from '../errors';
 import { textEncoderAttention, unetAttention } from '../lora/lora';
 import type { LearningRateScheduleName } from '../optimizers/learning-rate';
+import type { SchedulerName } from '../schedulers/index';
 
 /** Everything that decides a training run beside the photos, the class and the seed. */
 export interface TrainingSettings {
   readonly kind: 'lora' | 'full';
+  /** Whether a rare word before the class names the subject (the paper's [V]); without one the class alone does. */
+  readonly rareIdentifier: boolean;
+  /** Prompt of the photos: `{subject}` stands for identifier and class, `{class}` for the class. */
+  readonly instancePrompt: string;
+  /** Prompt of the class images; `{class}` as above. */
+  readonly classPrompt: string;
+  /** Side of the squares that photos are cut to, in pixels; null: what the base is made for. */
+  readonly resolution: number | null;
   readonly steps: number;
   readonly prior: 'images' | 'adapter-off' | 'none';
   /** λ of the paper's eq. 2. */
@@ -33,6 +42,7 @@ export interface TrainingSettings {
   readonly gradientAccumulationSteps: number;
   readonly maxGradientNorm: number;
   readonly weightDecay: number;
+  readonly textEncoderWeightDecay: number;
   readonly adamBeta1: number;
   readonly adamBeta2: number;
   readonly adamEpsilon: number;
@@ -40,12 +50,34 @@ export interface TrainingSettings {
   readonly snrGamma: number;
   readonly centerCrop: boolean;
   readonly flip: boolean;
+  /** What SDXL is told of a photo's sizes: its own, or of every one that it is uncut and of the resolution. */
+  readonly sizeConditioning: 'photo' | 'constant';
   readonly checkpointEvery: number;
+  /** How the subject is drawn where nothing else is said; null: as the base usually is. */
+  readonly drawSteps: number | null;
+  readonly drawGuidanceScale: number | null;
+  readonly drawScheduler: SchedulerName | null;
+}
+
+/** A recipe and where it is from. */
+export interface Preset {
+  /** In a line. */
+  readonly summary: string;
+  readonly source: string;
+  /** Where the recipe has one. */
+  readonly seed?: number;
+  /** It is made for a single photo. */
+  readonly onePhoto?: true;
+  readonly settings: TrainingSettings;
 }
 
 /** diffusers' DreamBooth LoRA script for Stable Diffusion 1.5, with the paper's prior preservation. */
 const sd15Lora: TrainingSettings = {
   kind: 'lora',
+  rareIdentifier: true,
+  instancePrompt: 'a photo of {subject}',
+  classPrompt: 'a photo of {class}',
+  resolution: null,
   steps: 500,
   prior: 'images',
   priorLossWeight: 1,
@@ -67,25 +99,61 @@ const sd15Lora: TrainingSettings = {
   gradientAccumulationSteps: 1,
   maxGradientNorm: 1,
   weightDecay: 1e-2,
+  textEncoderWeightDecay: 1e-2,
   adamBeta1: 0.9,
   adamBeta2: 0.999,
   adamEpsilon: 1e-8,
   snrGamma: 0,
   centerCrop: false,
   flip: false,
+  sizeConditioning: 'photo',
   checkpointEvery: 100,
+  drawSteps: null,
+  drawGuidanceScale: null,
+  drawScheduler: null,
 };
+
+/** Ruiz et al.: "a [identifier] [class noun]", "a [class noun]". */
+const paperPrompts = { instancePrompt: 'a {subject}', classPrompt: 'a {class}' };
+
+/** What both baselines of DreamBench++ share: one photo, its caption's noun in place of an identifier, no prior. */
+const dreamBenchPlus = {
+  ...sd15Lora,
+  rareIdentifier: false,
+  prior: 'none',
+  batchSize: 1,
+  drawSteps: 100,
+  drawGuidanceScale: 7.5,
+} as const satisfies TrainingSettings;
 
 export const presets = {
   'sd15-lora': {
+    summary: 'LoRA of rank 4 on the attention of the UNet, 500 steps at 1e-4, 100 class images',
     source:
       'diffusers, train_dreambooth_lora.py and its README (rank 4, 1e-4, 500 steps); class images after the paper',
     settings: sd15Lora,
   },
-  paper: {
-    source: 'Ruiz et al. 2023, §4 (Stable Diffusion: 5e-6, λ 1, about 1000 steps, about 1000 class images)',
+  'sdxl-lora': {
+    summary: 'LoRA of rank 4 on the attention of the UNet, 500 steps of four photos at 1e-4, no prior',
+    source:
+      'diffusers, train_dreambooth_lora_sdxl.py and its README (rank 4, 1e-4, accumulation 4, 500 steps, weight decay 1e-4, no prior)',
     settings: {
       ...sd15Lora,
+      prior: 'none',
+      classGuidanceScale: 5,
+      textEncoderLearningRate: 5e-6,
+      gradientAccumulationSteps: 4,
+      weightDecay: 1e-4,
+      textEncoderWeightDecay: 1e-3,
+    },
+  },
+  paper: {
+    summary: 'every weight of the UNet, 1000 steps at 5e-6, λ 1, 1000 class images',
+    source:
+      'Ruiz et al. 2023, §3 and §4 (Stable Diffusion: 5e-6, λ 1, about 1000 steps, about 1000 class images); AdamW as in diffusers, train_dreambooth.py',
+    settings: {
+      ...sd15Lora,
+      ...paperPrompts,
       kind: 'full',
       steps: 1000,
       learningRate: 5e-6,
@@ -93,11 +161,48 @@ export const presets = {
       classImages: 1000,
     },
   },
+  'dreambench-plus-sd15': {
+    summary: 'every weight of the UNet, 250 steps at 2.5e-6 on one photo, no identifier, no prior',
+    source:
+      'DreamBench++ (Peng et al. 2025), "DreamBooth SD v1.5": generate_models.py with train_dreambooth.py of diffusers 0.24; drawn with 100 steps of PNDM, guidance 7.5',
+    seed: 42,
+    onePhoto: true,
+    settings: {
+      ...dreamBenchPlus,
+      kind: 'full',
+      resolution: 512,
+      steps: 250,
+      learningRate: 2.5e-6,
+      textEncoderLearningRate: 2.5e-6,
+      drawScheduler: 'pndm',
+    },
+  },
+  'dreambench-plus-sdxl-lora': {
+    summary: 'LoRA of rank 4, 500 steps at 5e-5 on one photo, 1024 pixels, no identifier, no prior',
+    source:
+      'DreamBench++ (Peng et al. 2025), "DreamBooth LoRA SDXL v1.0": generate_models.py with train_dreambooth_lora_sdxl.py of diffusers 0.24 and the VAE madebyollin/sdxl-vae-fp16-fix (--vae); drawn with 100 steps of Euler, guidance 7.5, by the VAE of the base',
+    seed: 42,
+    onePhoto: true,
+    settings: {
+      ...dreamBenchPlus,
+      resolution: 1024,
+      steps: 500,
+      learningRate: 5e-5,
+      textEncoderLearningRate: 5e-5,
+      weightDecay: 1e-4,
+      textEncoderWeightDecay: 1e-4,
+      sizeConditioning: 'constant',
+      drawScheduler: 'euler',
+    },
+  },
   toybox: {
+    summary:
+      'LoRA of rank 16 on every layer, text encoder included, 700 steps of four photos at 1e-3, 200 class images',
     source:
       'measured on two development subjects of the embedded world: dreambooth evaluate toybox --development',
     settings: {
       ...sd15Lora,
+      ...paperPrompts,
       steps: 700,
       classImages: 200,
       classGuidanceScale: 1.5,
@@ -114,12 +219,12 @@ export const presets = {
       centerCrop: true,
     },
   },
-} as const satisfies Readonly<Record<string, { source: string; settings: TrainingSettings }>>;
+} as const satisfies Readonly<Record<string, Preset>>;
 
 export type PresetName = keyof typeof presets;
 export const presetNames = Object.keys(presets) as readonly PresetName[];
 
-/** The settings of `preset` with `given` over them. Throws InvalidOptionError for an unknown preset. */
+/** The settings of `preset` with `given` over them, all written out. Throws InvalidOptionError for an unknown preset. */
 export function effectiveSettings(preset: string, given: Partial<TrainingSettings>): TrainingSettings {
   const name = presetNames.find((one) => one === preset);
   if (!name) {

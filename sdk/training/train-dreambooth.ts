@@ -188,11 +188,11 @@ async function createDreamBoothTrainer(
       initial.set(`${component}.${target.path}.up`, up);
     }
   }
-  const optimizer = {
+  const optimizer = (component: string) => ({
     betas: [settings.adamBeta1, settings.adamBeta2] as const,
     epsilon: settings.adamEpsilon,
-    weightDecay: settings.weightDecay,
-  };
+    weightDecay: component === 'unet' ? settings.weightDecay : settings.textEncoderWeightDecay,
+  });
   const { unet, ...textEncoders } = parts;
   const problem = denoisingProblem({
     base,
@@ -208,7 +208,7 @@ async function createDreamBoothTrainer(
     return initial.get(name) ?? run.readWeight(component, key.join('.'));
   };
   const options = {
-    optimizers: Object.fromEntries(Object.keys(parts).map((component) => [component, optimizer])),
+    optimizers: Object.fromEntries(Object.keys(parts).map((component) => [component, optimizer(component)])),
     maxGradientNorm: settings.maxGradientNorm,
     gradientAccumulationSteps: settings.gradientAccumulationSteps,
   };

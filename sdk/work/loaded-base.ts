@@ -23,14 +23,20 @@ export interface BaseDefaults {
   readonly guidanceScale: number;
 }
 
-const usual: BaseDefaults = { preset: 'sd15-lora', steps: 25, guidanceScale: 7.5 };
+/** Guidance as diffusers' pipelines have it. */
+const usualOf = ({ family }: BaseModel): BaseDefaults =>
+  family.addsSizes
+    ? { preset: 'sdxl-lora', steps: 25, guidanceScale: 5 }
+    : { preset: 'sd15-lora', steps: 25, guidanceScale: 7.5 };
 
 /** Reads configs and locates weights; throws what the folder, its files and its configs are refused with. */
 export function openBase(path: string): OpenedBase {
   const folder = openCheckpoint(path);
+  const base = readBaseModel(folder);
+  const usual = usualOf(base);
   const own = (folder.modelIndex['_dreambooth'] ?? {}) as Record<string, unknown>;
   return {
-    base: readBaseModel(folder),
+    base,
     fingerprint: checkpointFingerprint(path),
     defaults: {
       preset: typeof own['preset'] === 'string' ? own['preset'] : usual.preset,

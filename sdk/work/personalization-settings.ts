@@ -2,12 +2,14 @@
 import { z } from 'zod';
 import { InvalidOptionError } from '../errors';
 import { type LearningRateScheduleName, learningRateScheduleNames } from '../optimizers/learning-rate';
+import { type SchedulerName, schedulerNames } from '../schedulers/index';
 import { likelyMeant } from '../subjects/subject-name';
 import type { SettingValue } from '../subjects/subjects';
 import { type PresetName, presetNames } from '../training/presets';
 
 const count = z.number().int().min(1);
 const rate = z.number().positive().max(1);
+const scheduler = z.enum(schedulerNames as [SchedulerName, ...SchedulerName[]]);
 const choose = <const T extends readonly [string, ...string[]]>(names: T) => z.enum(names);
 
 export const priorKinds = ['images', 'adapter-off', 'none'] as const;
@@ -24,8 +26,9 @@ export const personalizationSettings = z.strictObject({
   priorLossWeight: z.number().min(0).max(100).describe('weight of the prior term'),
   classImages: count.max(10_000).describe('class images that the frozen base draws first'),
   classGuidanceScale: z.number().min(1).max(100).describe('guidance of the class images'),
-  classPrompt: z.string().min(1).describe('prompt of the class images'),
-  instancePrompt: z.string().min(1).describe('prompt of the photos'),
+  rareIdentifier: z.boolean().describe('name the subject by a rare word before its class'),
+  instancePrompt: z.string().min(1).describe('prompt of the photos, as "a photo of {subject}"'),
+  classPrompt: z.string().min(1).describe('prompt of the class images, as "a photo of {class}"'),
   rank: count.max(1024).describe('rank of the LoRA'),
   alpha: z.number().positive().describe('the LoRA is scaled by alpha / rank'),
   targetModules: z
@@ -49,14 +52,24 @@ export const personalizationSettings = z.strictObject({
   gradientAccumulationSteps: count.max(10_000).describe('forward passes in one optimiser step'),
   maxGradientNorm: z.number().positive().describe('longer gradients are scaled down to this'),
   weightDecay: z.number().min(0).max(1),
+  textEncoderWeightDecay: z.number().min(0).max(1),
   adamBeta1: z.number().min(0).lt(1),
   adamBeta2: z.number().min(0).lt(1),
   adamEpsilon: z.number().positive(),
   snrGamma: z.number().min(0).describe('min-SNR weighting; 5 is usual, 0 is none'),
-  resolution: count.max(4096).describe('photos are cut to squares of so many pixels'),
+  resolution: count
+    .max(4096)
+    .nullable()
+    .describe('photos are cut to squares of so many pixels; null: what the base is made for'),
   centerCrop: z.boolean().describe('cut the middle, not a random part'),
   flip: z.boolean().describe('mirror photos at random'),
+  sizeConditioning: choose(['photo', 'constant']).describe(
+    'what SDXL is told of sizes: of each photo, or that all are whole',
+  ),
   checkpointEvery: count.describe('steps between checkpoints'),
+  drawSteps: count.max(1000).nullable().describe('steps when the subject is drawn and nothing else is said'),
+  drawGuidanceScale: z.number().min(0).max(100).nullable().describe('likewise, guidance'),
+  drawScheduler: scheduler.nullable().describe('likewise, the sampler'),
 });
 
 export type PersonalizationSettings = {
@@ -89,12 +102,23 @@ export function checkSettings(settings: Readonly<Record<string, unknown>>): Pers
     const parsed = schema.safeParse(isList ? value.split(',') : value);
     if (!parsed.success) {
       const [issue] = parsed.error.issues;
-      throw new InvalidOptionError(
-        name,
-        `${name} is ${JSON.stringify(value)}: ${issue?.message ?? 'invalid'}.`,
-      );
+      const reason = suggestion(value, optionsOf(schema)) ?? issue?.message ?? 'invalid';
+      throw new InvalidOptionError(name, `${name} is ${JSON.stringify(value)}: ${reason}.`);
     }
     known[name] = parsed.data as SettingValue;
   }
   return known as PersonalizationSettings;
+}
+
+/** What a setting that is one of several words may be. */
+function optionsOf(schema: z.ZodType): readonly string[] {
+  if (schema instanceof z.ZodNullable) return optionsOf(schema.unwrap() as z.ZodType);
+  return schema instanceof z.ZodEnum ? schema.options.map(String) : [];
+}
+
+function suggestion(value: unknown, options: readonly string[]): string | undefined {
+  if (options.length === 0) return undefined;
+  const meant = typeof value === 'string' ? likelyMeant(value, options) : undefined;
+  const choice = `choose one of ${options.join(', ')}`;
+  return meant === undefined ? choice : `did you mean "${meant}"? There are ${options.join(', ')}`;
 }

@@ -16,6 +16,7 @@ import { forTraining } from '../runtime/session';
 import { createEncoder } from '../sampling/autoencoder';
 import { createTextEncoder } from '../sampling/text-encoder';
 import { makeFolder } from '../subjects/home';
+import { fillPrompt } from '../subjects/prompt';
 import type { SettingValue } from '../subjects/subjects';
 import { type DataType, float32, type Tensor } from '../tensor';
 import { checkClassName, checkIdentifier, chooseIdentifier } from '../tokenizers/identifier';
@@ -30,7 +31,7 @@ import { checkWeights, latentSize, loadPipeline, type OpenedBase, openBase, sess
 import type { PersonalizationSettings } from './personalization-settings';
 import { weightsFile } from './run-generation';
 import { readCheckpoint, writeCheckpoint } from './training-checkpoint';
-import { classImages, classVariant, encodePictures, variantsOf } from './training-pictures';
+import { asWhole, classImages, classVariant, encodePictures, variantsOf } from './training-pictures';
 import type { WorkContext } from './work-context';
 
 /** A personalisation as the engine gets it, the same at every resume. */
@@ -38,7 +39,7 @@ export interface PersonalizationJob {
   readonly id: string;
   readonly name: string;
   readonly className: string;
-  /** As given; null: choose one from the tokenizer, seeded by `seed`, that is not in `usedIdentifiers`. */
+  /** As given, empty for none; null: as the settings say, from the tokenizer, seeded by `seed`, not in `usedIdentifiers`. */
   readonly identifier: string | null;
   readonly usedIdentifiers: readonly string[];
   /** The checkpoint: a folder or a `.safetensors` file, by absolute path. */
@@ -87,20 +88,28 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   const opened = openBase(job.basePath);
   const { base } = opened;
   checkWeights(base);
-  const { preset, resolution, instancePrompt, classPrompt, ...given } = job.settings;
-  const settings = effectiveSettings(preset ?? opened.defaults.preset, given as Partial<TrainingSettings>);
+  const { preset = opened.defaults.preset, ...given } = job.settings;
+  const settings = effectiveSettings(preset, given as Partial<TrainingSettings>);
   for (const warning of checkClassName(base.tokenizer, job.className)) onWarning(warning);
   const random = createRandom(job.seed);
   const identifier =
-    job.identifier ?? chooseIdentifier(base.tokenizer, job.className, random, job.usedIdentifiers);
-  if (job.identifier !== null)
+    job.identifier ??
+    (settings.rareIdentifier
+      ? chooseIdentifier(base.tokenizer, job.className, random, job.usedIdentifiers)
+      : '');
+  if (job.identifier !== null && identifier !== '')
     for (const warning of checkIdentifier(base.tokenizer, identifier)) onWarning(warning);
-  const side = resolution ?? base.unet.config.sampleSize * base.vae.config.factor;
+  const side = settings.resolution ?? base.unet.config.sampleSize * base.vae.config.factor;
   const size = latentSize(base, { resolution: side });
   const prompts = {
-    instance: instancePrompt ?? `a ${identifier} ${job.className}`,
-    class: classPrompt ?? `a ${job.className}`,
+    instance: fillPrompt(settings.instancePrompt, { identifier, className: job.className }),
+    class: fillPrompt(settings.classPrompt, { identifier, className: job.className }),
   };
+  if (settings.prior !== 'none' && prompts.instance === prompts.class) {
+    onWarning(
+      `"${prompts.instance}" is the prompt of the photos and of what is to stay as it is: the two pull against each other. Set prior to none, or give an identifier.`,
+    );
+  }
   onProgress({ phase: 'load', step: 1, steps: 1 });
 
   const photos: RgbImage[] = [];
@@ -109,7 +118,9 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
     photos.push(await readImage(file, { onWarning, name }));
     onProgress({ phase: 'photos', step: i + 1, steps: job.photos.length });
   }
-  const variants = photos.map((photo) => variantsOf(photo, side, settings, random));
+  const variants = photos
+    .map((photo) => variantsOf(photo, side, settings, random))
+    .map((one) => (settings.sizeConditioning === 'constant' ? one.map(asWhole) : one));
   const classPictures =
     settings.prior === 'images' ? await priorPictures(opened, settings, prompts.class, side, context) : [];
 
@@ -175,8 +186,10 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
     baseFingerprint: opened.fingerprint,
     settings: {
       ...settings,
-      preset: preset ?? opened.defaults.preset,
+      preset,
+      rareIdentifier: identifier !== '',
       resolution: side,
+      instancePrompt: prompts.instance,
       classPrompt: prompts.class,
     },
     steps: settings.steps,

@@ -50,6 +50,9 @@ export function variantsOf(
   });
 }
 
+/** The same picture, told as if nothing had been cut from it: as diffusers' XL script did in 2023. */
+export const asWhole = ({ picture }: PhotoVariant): PhotoVariant => classVariant(picture);
+
 /** A picture of the class, uncut as it was drawn. */
 export const classVariant = (picture: RgbImage): PhotoVariant => ({
   picture,

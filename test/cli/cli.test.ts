@@ -17,6 +17,7 @@ import { createProgram } from '../../adapters/cli/program';
 import type { Session } from '../../adapters/cli/session';
 import { readPngText, writePng } from '../../sdk/images/png';
 import { toyPhotos } from '../../sdk/toybox/toy-subject';
+import { presetNames } from '../../sdk/training/presets';
 import { call, events, type OnLine, program, startIn } from './command-line';
 
 const root = join(import.meta.dirname, '../..');
@@ -81,6 +82,12 @@ describe('wrong use: exit code 2, one sentence, where to look', () => {
     ],
     [['personalize', 'x.png', '--class', 'dog', '--set', 'rank=0'], /rank is 0/],
     [['personalize', 'x.png', '--class', 'dog', '--prior', 'nothing'], /prior.*images.*adapter-off.*none/s],
+    [
+      ['personalize', 'x.png', '--class', 'dog', '--preset', 'dreambench-plus-sd1'],
+      /did you mean "dreambench-plus-sd15"\?/,
+    ],
+    [['personalize', 'x.png', '--class', 'dog', '--set', 'preset=papr'], /did you mean "paper"\?/],
+    [['presets', 'show', 'sdxllora'], /did you mean "sdxl-lora"\?/],
     [['evaluate', 'moon'], /no protocol "moon"; there is toybox/],
     [['subjects', 'shwo'], /unknown command 'shwo'; did you mean show/i],
   ])('%j', async (parameters, message) => {
@@ -274,6 +281,21 @@ describe('learning and drawing', () => {
       /There are @rex, @mia|There are @mia, @rex/,
     );
   });
+});
+
+test('presets are listed with their sources, and one with all its settings', async () => {
+  const { code, out } = await call('presets');
+  expect(code).toBe(0);
+  expect(out).toMatch(
+    /^sd15-lora\n {2}LoRA of rank 4[\s\S]*^dreambench-plus-sd15\n[\s\S]*Source: DreamBench\+\+/m,
+  );
+  const rows = events((await call('presets', 'list', '--json')).out);
+  expect(rows.map(({ id }) => id)).toEqual(presetNames);
+  expect(rows[2]).toMatchObject({ name: 'paper', source: expect.any(String), settings: { steps: 1000 } });
+  const shown = (await call('presets', 'show', 'dreambench-plus-sdxl-lora')).out;
+  expect(shown).toMatch(/learningRate +0\.00005$/m);
+  expect(shown).toMatch(/drawScheduler +euler$/m);
+  expect(shown).toMatch(/seed +42$/m);
 });
 
 test('doctor looks at the machine and says what to do', async () => {

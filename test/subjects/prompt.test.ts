@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { UnknownSubjectError } from '../../sdk/errors';
-import { mentionedNames, resolvePrompt } from '../../sdk/subjects/prompt';
+import { fillPrompt, mentionedNames, resolvePrompt } from '../../sdk/subjects/prompt';
 
 const subjects: Record<string, { identifier: string; className: string }> = {
   rex: { identifier: 'olis', className: 'dog' },
   mia: { identifier: 'ohwx', className: 'toy cat' },
+  nobody: { identifier: '', className: 'dog' },
   'dog-1': { identifier: 'zwx', className: 'dog' },
 };
 const find = (name: string) => {
@@ -25,6 +26,7 @@ describe('mentions in a prompt', () => {
     ['@rex: sleeping', 'olis dog: sleeping'],
     ['@rex:0.8 asleep', 'olis dog asleep'],
     ['"@rex",@mia', '"olis dog",ohwx toy cat'],
+    ['a photo of @nobody, @nobody:0.5', 'a photo of dog, dog'],
     ['two  spaces,\n@rex', 'two  spaces,\nolis dog'],
   ])('%j becomes %j', (prompt, expected) => expect(text(prompt)).toBe(expected));
 
@@ -44,6 +46,12 @@ describe('mentions in a prompt', () => {
 
   test('refuses two weights for one subject', () => {
     expect(() => text('@rex:0.5 and @rex:1')).toThrow('@rex has two weights, 0.5 and 1');
+  });
+
+  test('a recipe’s prompt takes the subject in', () => {
+    const filled = (name: string) => fillPrompt('a {subject}, the {class} {it}', subjects[name]!);
+    expect(filled('mia')).toBe('a ohwx toy cat, the toy cat {it}');
+    expect(filled('nobody')).toBe('a dog, the dog {it}');
   });
 
   test('an unknown name throws what the finder throws', () => {

@@ -12,7 +12,7 @@ import { createRandom } from '../../sdk/random';
 import type { Drawing, Pipeline } from '../../sdk/sampling/pipeline';
 import { openHome } from '../../sdk/subjects/home';
 import type { OpenedBase } from '../../sdk/work/loaded-base';
-import { type ClassImages, classImages, variantsOf } from '../../sdk/work/training-pictures';
+import { asWhole, type ClassImages, classImages, variantsOf } from '../../sdk/work/training-pictures';
 import { createLoadedModels, type WorkContext } from '../../sdk/work/work-context';
 
 let folder: string;
@@ -59,6 +59,11 @@ describe('a photo’s variants', () => {
       [16, 48, 0, 8, 8, 8],
       [16, 48, 0, 8, 8, 8],
     ]);
+    expect(both.map(asWhole).map(({ sizes }) => sizes)).toEqual([
+      [8, 8, 0, 0, 8, 8],
+      [8, 8, 0, 0, 8, 8],
+    ]);
+    expect(both.map(asWhole)[0]!.picture).toBe(both[0]!.picture);
     const random = variantsOf(doubled, 8, { centerCrop: false, flip: true }, createRandom(3));
     for (let i = 0; i < random.length; i += 2) expect(random[i]!.sizes[3] + random[i + 1]!.sizes[3]).toBe(16);
   });
