@@ -118,18 +118,17 @@ test('XL may be told one size of every photo, as DreamBench++ does', async () =>
   const engine = engineOn('sdxl-tiny', 'xl');
   const losses: number[] = [];
   for (const sizeConditioning of ['photo', 'constant'] as const) {
-    const settings = {
+    const settings: PersonalizationSettings = {
       preset: 'dreambench-plus-sdxl-lora',
       resolution: 64,
       targetModules: ['to_v'],
-    } as const;
+      steps: 1,
+      sizeConditioning,
+    };
     const onProgress = (event: ProgressEvent) => {
       if (event.kind === 'step-end' && event.loss !== undefined) losses.push(event.loss);
     };
-    await engine.personalize(
-      { images: [wide], className: 'dog', settings: { ...settings, steps: 1, sizeConditioning } },
-      { onProgress },
-    );
+    await engine.personalize({ images: [wide], className: 'dog', settings }, { onProgress });
   }
   expect(losses).toHaveLength(2);
   expect(losses[0]).not.toBe(losses[1]);
