@@ -10,12 +10,12 @@ const layers = [
   ['sampling'],
   ['training'],
   ['subjects'],
-  ['work'],
+  ['work', 'library'],
   ['jobs'],
   ['index'],
 ];
 /** Folders that deal with files, processes and native packages. */
-const nodeFolders = ['checkpoint', 'images', 'runtime', 'subjects', 'work', 'jobs', 'index'];
+const nodeFolders = ['checkpoint', 'images', 'runtime', 'subjects', 'work', 'library', 'jobs', 'index'];
 const pureFolders = layers.flat().filter((name) => !nodeFolders.includes(name));
 
 const inside = (names) => `^sdk/(${names.join('|')})(/|\\.ts$)`;

@@ -19,6 +19,7 @@ export async function doctorCommand(
     `memory       ${gigabytes(diagnosis.memoryBytes)}, ${gigabytes(diagnosis.freeMemoryBytes)} free`,
     `home         ${diagnosis.home} (${gigabytes(diagnosis.freeDiskBytes)} free)`,
     `base         ${diagnosis.base}${diagnosis.baseFound ? '' : ', not found'}`,
+    `models       ${diagnosis.modelsFound} found (dreambooth models lists them)`,
     ...problems.map((problem) => `Problem: ${problem}`),
     diagnosis.ok ? 'All is well. Next: dreambooth demo' : 'Mend the above, then look again.',
   ];

@@ -141,7 +141,7 @@ export function createProgram(session: Session, onExitCode: (code: number) => vo
     .option('--name <name>', 'how prompts will call it')
     .option('--class <noun>', 'what it is')
     .option('--identifier <word>', 'the word it was trained with')
-    .option('--base <path>', 'the base model it was trained on (default: toybox)')
+    .option('--base <model>', 'the base model it was trained on (default: toybox)')
     .action(async (file, _, self) =>
       (await import('./subjects')).importCommand(session, file, self.optsWithGlobals()),
     );
@@ -158,6 +158,19 @@ export function createProgram(session: Session, onExitCode: (code: number) => vo
     );
   listByDefault(subjects, async (self) =>
     (await import('./subjects')).listCommand(session, self.optsWithGlobals()),
+  );
+
+  const models = command('models', 'find base models and fetch them', 'dreambooth models');
+  findable(
+    command(
+      'list',
+      'base models on this machine (the default)',
+      'dreambooth models list --in D:/models',
+      models,
+    ),
+  ).action(async (_, self) => (await import('./models')).listCommand(session, self.optsWithGlobals()));
+  listByDefault(findable(models), async (self) =>
+    (await import('./models')).listCommand(session, self.optsWithGlobals()),
   );
 
   computing(
@@ -180,7 +193,7 @@ export function createProgram(session: Session, onExitCode: (code: number) => vo
     );
 
   command('doctor', 'what works on this machine, and how to get the rest', 'dreambooth doctor')
-    .option('--base <path>', 'look for this base model (default: toybox)')
+    .option('--base <model>', 'look for this base model (default: toybox)')
     .action(async (_, self) =>
       onExitCode(await (await import('./doctor')).doctorCommand(session, self.optsWithGlobals())),
     );
@@ -194,10 +207,20 @@ function common(command: Command): Command {
     .option('--home <dir>', 'where subjects and jobs are (default: $DREAMBOOTH_HOME)');
 }
 
+/** Options of what looks for models. */
+function findable(command: Command): Command {
+  return command
+    .option('--in <dir>', 'look here instead of the usual places; may be repeated', collect)
+    .option('--all', 'what cannot be used, too, and why');
+}
+
 /** Options of what trains or draws on any base model. */
 function work(command: Command): Command {
   return computing(
-    command.option('--base <path>', 'a diffusers folder, a .safetensors file, or "toybox" (default: toybox)'),
+    command.option(
+      '--base <model>',
+      'a diffusers folder, a .safetensors file, the id or name of a model that is found, or "toybox" (default: toybox)',
+    ),
   );
 }
 

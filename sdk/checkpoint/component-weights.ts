@@ -2,7 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { BrokenFileError, MissingFileError, UnsupportedModelError } from '../errors';
 import type { StoredTensor } from '../tensor';
-import { isJsonObject, readJsonFile } from './json-file';
+import { isJsonObject, type JsonObject, readJsonFile } from './json-file';
 import { openSafetensors } from './safetensors';
 
 /** What libraries call their weight files: diffusers' first, then transformers'. */
@@ -23,11 +23,30 @@ const pickle = /\.(bin|ckpt|pt|pth|pkl)$/;
  * listed by an index. No weight is read. Throws MissingFileError, BrokenFileError, UnsupportedModelError.
  */
 export function openComponentWeights(folder: string): Map<string, StoredTensor> {
-  const names = stems.flatMap((stem) => endings.map((ending) => stem + ending));
-  const name = names.find((candidate) => existsSync(join(folder, candidate)));
-  if (name === undefined) throw noWeights(folder, names);
-  const path = join(folder, name);
-  return name.endsWith('.json') ? openShards(folder, path) : new Map(openSafetensors(path).tensors);
+  const path = findWeights(folder);
+  return path.endsWith('.json') ? openShards(folder, path) : new Map(openSafetensors(path).tensors);
+}
+
+/** The files that hold a component's weights, all there. Throws what `openComponentWeights` throws. */
+export function componentWeightFiles(folder: string): string[] {
+  const path = findWeights(folder);
+  if (!path.endsWith('.json')) return [path];
+  const files = [...new Set(Object.values(weightMap(path)))].map((shard) => join(folder, String(shard)));
+  const missing = files.find((file) => !existsSync(file));
+  if (missing !== undefined)
+    throw new MissingFileError(missing, `There is no file ${missing}, which ${path} names.`);
+  return files;
+}
+
+/** What a component's weights may be called, in the order in which they are looked for: the first is taken. */
+export const weightFileNames: readonly string[] = stems.flatMap((stem) =>
+  endings.map((ending) => stem + ending),
+);
+
+function findWeights(folder: string): string {
+  const name = weightFileNames.find((candidate) => existsSync(join(folder, candidate)));
+  if (name === undefined) throw noWeights(folder, weightFileNames);
+  return join(folder, name);
 }
 
 /** The refusal of a file that can only be read by running what is in it. */
@@ -52,8 +71,7 @@ function noWeights(folder: string, names: readonly string[]): Error {
 }
 
 function openShards(folder: string, index: string): Map<string, StoredTensor> {
-  const map = readJsonFile(index, 'the list of shards')['weight_map'];
-  if (!isJsonObject(map)) throw new BrokenFileError(index, `${index} has no "weight_map": fetch it again.`);
+  const map = weightMap(index);
   const opened = new Map<string, ReadonlyMap<string, StoredTensor>>();
   const tensors = new Map<string, StoredTensor>();
   for (const [key, shard] of Object.entries(map)) {
@@ -70,4 +88,10 @@ function openShards(folder: string, index: string): Map<string, StoredTensor> {
     tensors.set(key, tensor);
   }
   return tensors;
+}
+
+function weightMap(index: string): JsonObject {
+  const map = readJsonFile(index, 'the list of shards')['weight_map'];
+  if (!isJsonObject(map)) throw new BrokenFileError(index, `${index} has no "weight_map": fetch it again.`);
+  return map;
 }

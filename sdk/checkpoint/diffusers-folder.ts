@@ -56,29 +56,7 @@ const whatABaseIs =
  * Throws MissingFileError, BrokenFileError (a file cut short or damaged) or UnsupportedModelError.
  */
 export function openDiffusersFolder(path: string): DiffusersFolder {
-  const directory = checkpointDirectory(path);
-  const modelIndex = readJsonFile(
-    join(directory, 'model_index.json'),
-    `every diffusers folder has one. ${whatABaseIs}`,
-  );
-  const pipelineClass = String(modelIndex['_class_name']);
-  const required = Object.hasOwn(supportedPipelines, pipelineClass)
-    ? supportedPipelines[pipelineClass]
-    : undefined;
-  if (required === undefined) {
-    throw new UnsupportedModelError(
-      `${directory} is a ${pipelineClass}, which is not supported; supported: ${Object.keys(supportedPipelines).join(', ')}.`,
-    );
-  }
-  const classes = componentClasses(modelIndex);
-  const missing = required.filter((name) => !classes.has(name));
-  if (missing.length > 0) {
-    throw new UnsupportedModelError(
-      `${join(directory, 'model_index.json')} lists no ${missing.join(', no ')}; a base model needs ${required.join(', ')}.`,
-    );
-  }
-  for (const [name, className] of classes) refuseUnsupported(directory, name, className);
-
+  const { directory, modelIndex, pipelineClass, classes } = recognizeDiffusersFolder(path);
   const components = new Map<string, Component>();
   const tokenizers = new Map<string, TokenizerFiles>();
   for (const [name, className] of classes) {
@@ -91,6 +69,39 @@ export function openDiffusersFolder(path: string): DiffusersFolder {
     'the noise schedule of the model',
   );
   return { directory, modelIndex, pipelineClass, components, schedulerConfig, tokenizers };
+}
+
+/** What a folder's `model_index.json` tells of it. Throws what `openDiffusersFolder` throws. */
+export function recognizeDiffusersFolder(path: string) {
+  const directory = checkpointDirectory(path);
+  const modelIndex = readJsonFile(
+    join(directory, 'model_index.json'),
+    `every diffusers folder has one. ${whatABaseIs}`,
+  );
+  const pipelineClass = String(modelIndex['_class_name']);
+  return { directory, modelIndex, pipelineClass, classes: supportedClasses(directory, modelIndex) };
+}
+
+/** The components of a model that can be run here, with their classes. Throws UnsupportedModelError; `what` is its name. */
+export function supportedClasses(what: string, modelIndex: JsonObject): Map<string, string> {
+  const pipelineClass = String(modelIndex['_class_name']);
+  const required = Object.hasOwn(supportedPipelines, pipelineClass)
+    ? supportedPipelines[pipelineClass]
+    : undefined;
+  if (required === undefined) {
+    throw new UnsupportedModelError(
+      `${what} is a ${pipelineClass}, which is not supported; supported: ${Object.keys(supportedPipelines).join(', ')}.`,
+    );
+  }
+  const classes = componentClasses(modelIndex);
+  const missing = required.filter((name) => !classes.has(name));
+  if (missing.length > 0) {
+    throw new UnsupportedModelError(
+      `The model_index.json of ${what} lists no ${missing.join(', no ')}; a base model needs ${required.join(', ')}.`,
+    );
+  }
+  for (const [name, className] of classes) refuseUnsupported(what, name, className);
+  return classes;
 }
 
 /** The component names of a `model_index.json` that matter here, with their classes. */

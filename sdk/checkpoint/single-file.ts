@@ -105,14 +105,8 @@ const otherKinds: readonly (readonly [key: RegExp, what: string])[] = [
  * Throws MissingFileError, BrokenFileError, or UnsupportedModelError naming what the file is instead.
  */
 export function openSingleFile(path: string): DiffusersFolder {
-  const { tensors, metadata } = openSafetensors(path);
-  const family = families.find(({ sign }) => tensors.has(sign));
-  const unetTensors = within(tensors, 'model.diffusion_model.');
-  const vaeTensors = within(tensors, 'first_stage_model.');
-  if (!family || unetTensors.size === 0 || vaeTensors.size === 0) throw notABase(path, tensors);
-
+  const { tensors, metadata, family, unetTensors, vaeTensors, unet } = recognizeSingleFile(path);
   const components = new Map<string, Component>();
-  const unet = ldmUNetConfig(unetTensors, family);
   components.set('unet', component('UNet2DConditionModel', unet, renamed(unetTensors, ldmUNetModules(unet))));
   const vae = ldmAutoencoderConfig(vaeTensors, family);
   components.set('vae', component('AutoencoderKL', vae, renamed(vaeTensors, ldmAutoencoderModules(vae))));
@@ -132,6 +126,16 @@ export function openSingleFile(path: string): DiffusersFolder {
     schedulerConfig: schedulerConfig(family, tensors, metadata),
     tokenizers,
   };
+}
+
+/** What a file's header tells of it: its line of models and its UNet's config. Throws what `openSingleFile` throws. */
+export function recognizeSingleFile(path: string) {
+  const { tensors, metadata } = openSafetensors(path);
+  const family = families.find(({ sign }) => tensors.has(sign));
+  const unetTensors = within(tensors, 'model.diffusion_model.');
+  const vaeTensors = within(tensors, 'first_stage_model.');
+  if (!family || unetTensors.size === 0 || vaeTensors.size === 0) throw notABase(path, tensors);
+  return { tensors, metadata, family, unetTensors, vaeTensors, unet: ldmUNetConfig(unetTensors, family) };
 }
 
 function within(tensors: LdmTensors, prefix: string): Map<string, StoredTensor> {

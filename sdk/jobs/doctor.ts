@@ -1,9 +1,10 @@
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { dirname } from 'node:path';
+import { listModels } from '../library/list-models';
 import type { Backend } from '../runtime/backends';
 import type { Home } from '../subjects/home';
-import { basePath, embeddedBase } from './base-path';
+import { baseName, basePath, embeddedBase } from './base-path';
 import { packageVersions, type Versions } from './versions';
 
 export interface Diagnosis {
@@ -20,6 +21,8 @@ export interface Diagnosis {
   readonly freeDiskBytes: number;
   readonly base: string;
   readonly baseFound: boolean;
+  /** Base models found on this machine that work here. */
+  readonly modelsFound: number;
   /** What is wrong, each with its mend. */
   readonly problems: readonly string[];
 }
@@ -49,7 +52,7 @@ export async function diagnose(home: Home, base: string = embeddedBase): Promise
     problems.push(`${place} cannot be written to: give another home with --home or DREAMBOOTH_HOME.`);
   let baseFound = true;
   try {
-    basePath(base);
+    basePath(baseName(home, base));
   } catch (error) {
     baseFound = false;
     problems.push((error as Error).message);
@@ -68,6 +71,7 @@ export async function diagnose(home: Home, base: string = embeddedBase): Promise
     freeDiskBytes: disk.bavail * disk.bsize,
     base,
     baseFound,
+    modelsFound: listModels(home).models.filter(({ state }) => state === 'usable').length,
     problems,
   };
 }

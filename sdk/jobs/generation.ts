@@ -54,6 +54,7 @@ export function prepareGeneration(
   const { text, mentions } = resolvePrompt(prompt, (name) => found.get(name)!);
   const subjects = mentions.map(({ name, weight }) => ({ subject: found.get(name)!, weight }));
   const base = chooseBase(
+    home,
     subjects.map(({ subject }) => subject),
     request.base,
     defaultBase,
@@ -104,9 +105,14 @@ function withSave(picture: GeneratedPicture): GeneratedImage {
   };
 }
 
-function chooseBase(subjects: readonly Subject[], given: string | undefined, fallback: string): string {
+function chooseBase(
+  home: Home,
+  subjects: readonly Subject[],
+  given: string | undefined,
+  fallback: string,
+): string {
   const [first, ...others] = subjects;
-  if (first === undefined) return baseName(given ?? fallback);
+  if (first === undefined) return baseName(home, given ?? fallback);
   const stranger = others.find(({ base }) => base.fingerprint !== first.base.fingerprint);
   if (stranger !== undefined) {
     throw new WrongBaseError(
@@ -122,7 +128,7 @@ function chooseBase(subjects: readonly Subject[], given: string | undefined, fal
     );
   }
   // A base named by the caller is compared by its contents, in the engine: the folder may have moved.
-  return baseName(given ?? first.base.path);
+  return given === undefined ? first.base.path : baseName(home, given);
 }
 
 function whole(option: string, value: number | undefined, least: number, most: number): number | undefined {

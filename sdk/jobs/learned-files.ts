@@ -25,5 +25,6 @@ export function importLearned(
   file: string,
   { base = embeddedBase, ...rest }: ImportOptions,
 ): Subject {
-  return importSubject(home, file, { ...rest, base: baseName(base), basePath: basePath(base) });
+  const remembered = baseName(home, base);
+  return importSubject(home, file, { ...rest, base: remembered, basePath: basePath(remembered) });
 }

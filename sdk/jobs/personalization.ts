@@ -26,7 +26,10 @@ export interface PersonalizationRequest {
   readonly name?: string;
   /** The rare word that stands for it in prompts, empty for none; default: as the preset says, usually one of the tokenizer's. */
   readonly identifier?: string;
-  /** A folder in the diffusers layout, a `.safetensors` file, or `toybox`; default: the engine's. */
+  /**
+   * A folder in the diffusers layout, a `.safetensors` file, the hub id of a model in the Hugging Face cache, a name that
+   * `listModels` gives, or `toybox`; default: the engine's.
+   */
   readonly base?: string;
   /** Default: the preset's where it has one, else 0. */
   readonly seed?: number;
@@ -48,7 +51,7 @@ export async function startJob(
   const settings = checkSettings(request.settings ?? {});
   const preset: Preset | undefined = settings.preset && presets[settings.preset];
   const seed = request.seed ?? preset?.seed ?? 0;
-  const base = baseName(request.base ?? defaultBase);
+  const base = baseName(home, request.base ?? defaultBase);
   basePath(base);
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new InvalidOptionError('seed', `seed is ${seed}: give a whole number from 0 on.`);

@@ -11,6 +11,8 @@ export interface Home {
   readonly subjects: string;
   /** One folder a job, by its id. */
   readonly jobs: string;
+  /** Base models that the user put here. */
+  readonly models: string;
   /** May be deleted at any time: class images, optimised graphs. */
   readonly cache: string;
 }
@@ -22,6 +24,7 @@ export function openHome(folder: string = defaultHomeFolder()): Home {
     folder: root,
     subjects: join(root, 'subjects'),
     jobs: join(root, 'jobs'),
+    models: join(root, 'models'),
     cache: join(root, 'cache'),
   };
 }
