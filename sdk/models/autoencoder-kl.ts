@@ -16,9 +16,8 @@ export interface AutoencoderConfig {
   readonly midAttention: boolean;
   readonly quantConv: boolean;
   readonly postQuantConv: boolean;
-  /** Latents as the UNet sees them: (z − shift) · scale, or by channel (z − mean) · scale / std. */
+  /** Latents as the UNet sees them: z · scale, or by channel (z − mean) · scale / std. */
   readonly scalingFactor: number;
-  readonly shiftFactor: number;
   readonly latentsMean?: readonly number[];
   readonly latentsStd?: readonly number[];
   /** Pixels a latent: 8 with four blocks. */
@@ -28,22 +27,21 @@ export interface AutoencoderConfig {
 /** Throws UnsupportedConfigError for a key or value that would change the result and is not implemented. */
 export function readAutoencoderConfig(config: ModelConfig): AutoencoderConfig {
   const read = readModelConfig('vae', config);
-  read.names('down_block_types', ['DownEncoderBlock2D']);
-  read.names('up_block_types', ['UpDecoderBlock2D']);
   read.only('act_fn', 'silu');
-  // How large pictures usually are, and a precision hint for half types.
-  read.ignore('sample_size', 'force_upcast', 'latents_mean', 'latents_std');
-  const blockChannels = read.perBlock(
-    'block_out_channels',
-    (config['block_out_channels'] as unknown[])?.length ?? 0,
-  );
+  // How large pictures usually are, a precision hint for half types, and what diffusers' pipelines of these
+  // lines do not look at (those of Stable Diffusion 3 and FLUX do).
+  read.ignore('sample_size', 'force_upcast', 'shift_factor');
+  const blockChannels = read.numbers('block_out_channels');
+  read.names('down_block_types', ['DownEncoderBlock2D'], blockChannels.length);
+  read.names('up_block_types', ['UpDecoderBlock2D'], blockChannels.length);
   const pictureChannels = read.number('in_channels', 3);
   read.only('out_channels', pictureChannels);
-  const mean = config['latents_mean'] as readonly number[] | null | undefined;
-  const std = config['latents_std'] as readonly number[] | null | undefined;
+  const latentChannels = read.number('latent_channels', 4);
+  const mean = read.optionalNumbers('latents_mean', latentChannels);
+  const std = read.optionalNumbers('latents_std', latentChannels);
   const parsed: AutoencoderConfig = {
     pictureChannels,
-    latentChannels: read.number('latent_channels', 4),
+    latentChannels,
     blockChannels,
     layers: read.number('layers_per_block', 1),
     groups: read.number('norm_num_groups', 32),
@@ -51,7 +49,6 @@ export function readAutoencoderConfig(config: ModelConfig): AutoencoderConfig {
     quantConv: read.flag('use_quant_conv', true),
     postQuantConv: read.flag('use_post_quant_conv', true),
     scalingFactor: read.number('scaling_factor', 0.18215),
-    shiftFactor: read.number('shift_factor', 0),
     ...(mean && std ? { latentsMean: mean, latentsStd: std } : {}),
     factor: 2 ** (blockChannels.length - 1),
   };
@@ -73,7 +70,7 @@ export function encodePicture(
   config.blockChannels.forEach((out, i) => {
     const block = at.at('down_blocks').at(i);
     for (let j = 0; j < config.layers; j++)
-      x = resnetBlock(block.at('resnets').at(j), x, { out, groups, epsilon });
+      x = resnetBlock(block.at('resnets').at(j), x, { out, groups, epsilon, activate: silu });
     if (i < config.blockChannels.length - 1) x = downsample(block.at('downsamplers').at(0), x, [0, 0, 1, 1]);
   });
   x = midBlock(at.at('mid_block'), config, x);
@@ -97,7 +94,7 @@ export function decodeLatents(w: Weights, config: AutoencoderConfig, latents: Va
   blocks.forEach((out, i) => {
     const block = at.at('up_blocks').at(i);
     for (let j = 0; j <= config.layers; j++)
-      x = resnetBlock(block.at('resnets').at(j), x, { out, groups, epsilon });
+      x = resnetBlock(block.at('resnets').at(j), x, { out, groups, epsilon, activate: silu });
     if (i < blocks.length - 1) {
       x = upsample(block.at('upsamplers').at(0), x, [x.shape[2]! * 2, x.shape[3]! * 2]);
     }
@@ -107,7 +104,7 @@ export function decodeLatents(w: Weights, config: AutoencoderConfig, latents: Va
 }
 
 function midBlock(w: Weights, config: AutoencoderConfig, x: Value): Value {
-  const options = { out: x.shape[1]!, groups: config.groups, epsilon };
+  const options = { out: x.shape[1]!, groups: config.groups, epsilon, activate: silu };
   let h = resnetBlock(w.at('resnets').at(0), x, options);
   if (config.midAttention) h = pixelAttention(w.at('attentions').at(0), h, config.groups);
   return resnetBlock(w.at('resnets').at(1), h, options);

@@ -10,7 +10,7 @@ import { type AutoencoderConfig, readAutoencoderConfig } from './autoencoder-kl'
 import { type ClipTextConfig, readClipTextConfig } from './clip-text';
 import type { BaseModelFamily, TextEncoderName } from './families/family';
 import { families } from './families/index';
-import { readUNetConfig, type UNetConfig } from './unet';
+import { readUNetConfig, type UNetConfig } from './unet-config';
 
 /** The networks of a base model, by the names of their folders. */
 export type ComponentName = 'unet' | 'vae' | TextEncoderName;
@@ -68,7 +68,12 @@ export function readBaseModel(folder: DiffusersFolder): BaseModel {
     directory: folder.directory,
     family,
     unet: part('unet', readUNetConfig),
-    vae: part('vae', readAutoencoderConfig),
+    vae: part('vae', (config) => {
+      const { latentsMean, latentsStd, ...rest } = readAutoencoderConfig(config);
+      return family.normalizesLatents && latentsMean && latentsStd
+        ? { ...rest, latentsMean, latentsStd }
+        : rest;
+    }),
     textEncoders,
     tokenizer: textEncoders[0]!.tokenizer,
     schedulerConfig: folder.schedulerConfig,

@@ -4,7 +4,8 @@ import { decodeLatents, encodePicture, readAutoencoderConfig } from './autoencod
 import type { ComponentName } from './base-model';
 import { clipText, readClipTextConfig } from './clip-text';
 import type { ModelConfig } from './config';
-import { readUNetConfig, unet } from './unet';
+import { unet } from './unet';
+import { readUNetConfig } from './unet-config';
 
 /** Keys and shapes in the order of use. Throws UnsupportedConfigError for a config that cannot be built. */
 export function weightsDeclaredBy(component: ComponentName, config: ModelConfig): DeclaredWeight[] {

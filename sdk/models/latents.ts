@@ -1,7 +1,7 @@
 /** Latents as the autoencoder makes them and as the UNet sees them. */
 import type { AutoencoderConfig } from './autoencoder-kl';
 
-/** (z − shift) · scale, or by channel (z − mean) · scale / std. `latents` is [N, channels, h, w], h·w = `places`. */
+/** z · scale, or by channel (z − mean) · scale / std. `latents` is [N, channels, h, w], h·w = `places`. */
 export const scaleLatents = (
   config: AutoencoderConfig,
   latents: Float32Array,
@@ -18,13 +18,13 @@ export const unscaleLatents = (
   byChannel(config, latents, places, (z, mean, std) => (z * std) / config.scalingFactor + mean);
 
 function byChannel(
-  { latentChannels, shiftFactor, latentsMean, latentsStd }: AutoencoderConfig,
+  { latentChannels, latentsMean, latentsStd }: AutoencoderConfig,
   latents: Float32Array,
   places: number,
   each: (z: number, mean: number, std: number) => number,
 ): Float32Array {
   return latents.map((z, i) => {
     const channel = Math.floor(i / places) % latentChannels;
-    return each(z, latentsMean?.[channel] ?? shiftFactor, latentsStd?.[channel] ?? 1);
+    return each(z, latentsMean?.[channel] ?? 0, latentsStd?.[channel] ?? 1);
   });
 }

@@ -2,33 +2,40 @@
 import type { Value } from '../graph/graph';
 import { op } from '../graph/operators';
 import { attention } from '../nn/attention';
-import { conv2d, groupNorm, layerNorm, linear, silu, upsampleNearest } from '../nn/layers';
+import { conv2d, groupNorm, layerNorm, linear, upsampleNearest } from '../nn/layers';
 import type { Weights } from '../nn/weights';
 
 export interface ResnetOptions {
   readonly out: number;
   readonly groups: number;
   readonly epsilon: number;
-  /** SiLU of the time embedding, [N, features]; the autoencoder has none. */
+  readonly activate: (x: Value) => Value;
+  /** The time embedding, activated, [N, features]; the autoencoder has none. */
   readonly timeEmbedding?: Value;
+  /** Whether the time scales the features after the second norm, beside shifting them (Dhariwal & Nichol 2021). */
+  readonly timeScalesToo?: boolean;
+  /** What the sum with the skip is divided by. */
+  readonly outputScale?: number;
 }
 
-/** ResnetBlock2D: norm, SiLU, conv, add time, norm, SiLU, conv, add skip. */
-export function resnetBlock(
-  w: Weights,
-  x: Value,
-  { out, groups, epsilon, timeEmbedding }: ResnetOptions,
-): Value {
-  let h = silu(groupNorm(w.at('norm1'), x, { groups, epsilon }));
+/** ResnetBlock2D: norm, activation, conv, add time, norm, activation, conv, add skip. */
+export function resnetBlock(w: Weights, x: Value, options: ResnetOptions): Value {
+  const { out, activate, timeEmbedding, timeScalesToo = false, outputScale = 1 } = options;
+  let h = activate(groupNorm(w.at('norm1'), x, options));
   h = conv2d(w.at('conv1'), h, { out, kernel: 3, padding: 1 });
-  if (timeEmbedding) {
-    const shift = linear(w.at('time_emb_proj'), timeEmbedding, { out });
-    h = op.Add(h, op.Reshape(shift, { shape: [-1, out, 1, 1] }));
+  const told =
+    timeEmbedding && linear(w.at('time_emb_proj'), timeEmbedding, { out: timeScalesToo ? 2 * out : out });
+  const everywhere = (v: Value) => op.Reshape(v, { shape: [-1, out, 1, 1] });
+  if (told && !timeScalesToo) h = op.Add(h, everywhere(told));
+  h = groupNorm(w.at('norm2'), h, options);
+  if (told && timeScalesToo) {
+    const [scale, shift] = op.Split(told, { split: [out, out], axis: 1 }) as [Value, Value];
+    h = op.Add(op.Mul(h, op.Add(everywhere(scale), h.graph.scalar(1))), everywhere(shift));
   }
-  h = silu(groupNorm(w.at('norm2'), h, { groups, epsilon }));
-  h = conv2d(w.at('conv2'), h, { out, kernel: 3, padding: 1 });
+  h = conv2d(w.at('conv2'), activate(h), { out, kernel: 3, padding: 1 });
   const skip = x.shape[1] === out ? x : conv2d(w.at('conv_shortcut'), x, { out, kernel: 1 });
-  return op.Add(skip, h);
+  const sum = op.Add(skip, h);
+  return outputScale === 1 ? sum : op.Div(sum, sum.graph.scalar(outputScale));
 }
 
 /** Downsample2D: a convolution of stride 2; the autoencoder's pads only below and to the right. */
@@ -47,19 +54,24 @@ export interface TransformerOptions {
   readonly linearProjection: boolean;
   /** What cross-attention attends to, [N, tokens, features]. */
   readonly textEmbeddings: Value;
+  /** Whether the first attention, too, attends to the text instead of the picture. */
+  readonly textOnly: boolean;
 }
 
 /** Transformer2DModel: pixels as tokens through transformer blocks, added to the input. */
 export function transformer2d(w: Weights, x: Value, options: TransformerOptions): Value {
   const [n, c, height, width] = x.shape as [number, number, number, number];
+  // A head has a whole number of features, so all heads together may have fewer than there are channels.
+  const inner = options.heads * Math.floor(c / options.heads);
   const toTokens = (v: Value) =>
-    op.Transpose(op.Reshape(v, { shape: [n, c, height * width] }), { perm: [0, 2, 1] });
-  const toPixels = (v: Value) => op.Reshape(op.Transpose(v, { perm: [0, 2, 1] }), { shape: x.shape });
+    op.Transpose(op.Reshape(v, { shape: [n, v.shape[1]!, height * width] }), { perm: [0, 2, 1] });
+  const toPixels = (v: Value) =>
+    op.Reshape(op.Transpose(v, { perm: [0, 2, 1] }), { shape: [n, v.shape[2]!, height, width] });
 
   const normalized = groupNorm(w.at('norm'), x, { groups: options.groups, epsilon: 1e-6 });
   let h = options.linearProjection
-    ? linear(w.at('proj_in'), toTokens(normalized), { out: c })
-    : toTokens(conv2d(w.at('proj_in'), normalized, { out: c, kernel: 1 }));
+    ? linear(w.at('proj_in'), toTokens(normalized), { out: inner })
+    : toTokens(conv2d(w.at('proj_in'), normalized, { out: inner, kernel: 1 }));
   for (let i = 0; i < options.layers; i++) {
     h = transformerBlock(w.at('transformer_blocks').at(i), h, options);
   }
@@ -70,10 +82,14 @@ export function transformer2d(w: Weights, x: Value, options: TransformerOptions)
 }
 
 /** BasicTransformerBlock: self-attention, cross-attention, feed-forward; each normalised before, added after. */
-function transformerBlock(w: Weights, x: Value, { heads, textEmbeddings }: TransformerOptions): Value {
+function transformerBlock(
+  w: Weights,
+  x: Value,
+  { heads, textEmbeddings, textOnly }: TransformerOptions,
+): Value {
   const norm = (name: string, v: Value) => layerNorm(w.at(name), v, { epsilon: 1e-5 });
   const self = norm('norm1', x);
-  const attended = op.Add(x, crossAttention(w.at('attn1'), self, self, heads));
+  const attended = op.Add(x, crossAttention(w.at('attn1'), self, textOnly ? textEmbeddings : self, heads));
   const told = op.Add(
     attended,
     crossAttention(w.at('attn2'), norm('norm2', attended), textEmbeddings, heads),

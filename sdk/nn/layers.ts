@@ -60,6 +60,10 @@ export function layerNorm(w: Weights, x: Value, { epsilon }: { epsilon: number }
 /** x·σ(x) */
 export const silu = (x: Value): Value => op.QuickGelu(x, { alpha: 1 });
 
+/** By the names that configs use. */
+export const activations = { silu, swish: silu, gelu: op.Gelu, relu: op.Relu } as const;
+export type Activation = keyof typeof activations;
+
 /** Doubles height and width, or resizes to `size` where halving rounded; each pixel repeats its nearest. */
 export function upsampleNearest(x: Value, size: readonly [number, number]): Value {
   return op.Resize(x, {

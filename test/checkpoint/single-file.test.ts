@@ -12,7 +12,8 @@ import { decodeLatents, encodePicture, readAutoencoderConfig } from '../../sdk/m
 import { readBaseModel, tensorsOf } from '../../sdk/models/base-model';
 import { clipText, readClipTextConfig } from '../../sdk/models/clip-text';
 import { tokenizePrompt } from '../../sdk/models/text-condition';
-import { readUNetConfig, unet } from '../../sdk/models/unet';
+import { unet } from '../../sdk/models/unet';
+import { readUNetConfig } from '../../sdk/models/unet-config';
 import { declaredWeights, initialWeight } from '../../sdk/nn/initial-weights';
 import type { Weights } from '../../sdk/nn/weights';
 import { createRandom } from '../../sdk/random';

@@ -8,7 +8,8 @@ import { Graph } from '../../sdk/graph/graph';
 import { decodeLatents, readAutoencoderConfig } from '../../sdk/models/autoencoder-kl';
 import { type BaseModel, readBaseModel, weightsOf } from '../../sdk/models/base-model';
 import { readClipTextConfig } from '../../sdk/models/clip-text';
-import { readUNetConfig, unet } from '../../sdk/models/unet';
+import { unet } from '../../sdk/models/unet';
+import { readUNetConfig } from '../../sdk/models/unet-config';
 
 const folder = join(import.meta.dirname, '../../fixtures/golden/sd15-tiny');
 const base = readBaseModel(openDiffusersFolder(folder));
@@ -64,14 +65,27 @@ describe('configs that ask for more than there is', () => {
   test.each([
     ['unet', 'act_fn', 'mish'],
     ['unet', 'dual_cross_attention', true],
-    ['unet', 'resnet_time_scale_shift', 'scale_shift'],
+    ['unet', 'resnet_time_scale_shift', 'spatial'],
     ['unet', 'class_embed_type', 'timestep'],
+    ['unet', 'num_class_embeds', 1000],
+    ['unet', 'encoder_hid_dim', 768],
+    ['unet', 'addition_embed_type', 'text'],
+    ['unet', 'time_embedding_type', 'fourier'],
+    ['unet', 'num_attention_heads', 8],
+    ['unet', 'cross_attention_dim', [32, 32, 40, 32]],
+    ['unet', 'transformer_layers_per_block', [1, 2, 3]],
+    ['unet', 'only_cross_attention', [true, false]],
+    ['unet', 'layers_per_block', [2, 2, 2, 0]],
+    ['unet', 'norm_num_groups', 5],
+    ['unet', 'norm_num_groups', null],
+    ['unet', 'up_block_types', ['UpBlock2D', 'CrossAttnUpBlock2D', 'CrossAttnUpBlock2D']],
+    ['unet', 'mid_block_type', 'UNetMidBlock2DSimpleCrossAttn'],
     [
       'unet',
       'down_block_types',
       ['AttnDownBlock2D', 'CrossAttnDownBlock2D', 'CrossAttnDownBlock2D', 'DownBlock2D'],
     ],
-    ['unet', 'conv_in_kernel', 5],
+    ['vae', 'latents_mean', [0, 0]],
     ['vae', 'act_fn', 'relu'],
     ['vae', 'down_block_types', ['AttnDownEncoderBlock2D']],
     ['text_encoder', 'hidden_act', 'swish'],
@@ -80,6 +94,11 @@ describe('configs that ask for more than there is', () => {
     expect(() => read(config(component))).not.toThrow();
     expect(() => read({ ...config(component), [key]: value })).toThrow(UnsupportedConfigError);
     expect(() => read({ ...config(component), [key]: value })).toThrow(key);
+  });
+
+  test('unet: transformers of uneven depth on the way down name no way up', () => {
+    const uneven = { ...config('unet'), transformer_layers_per_block: [1, [1, 2], 1, 1] };
+    expect(() => readUNetConfig(uneven)).toThrow(/"reverse_transformer_layers_per_block" is null/);
   });
 
   test.each(Object.keys(readers) as (keyof typeof readers)[])(

@@ -22,6 +22,11 @@ export interface BaseModelFamily {
   /** Whether the UNet is also told sizes and the text in one vector (`text_time`). */
   readonly addsSizes: boolean;
   /**
+   * Whether latents are brought to the autoencoder's `latents_mean` and `latents_std`, where it has them. diffusers'
+   * pipelines of the other lines read its `scaling_factor` alone.
+   */
+  readonly normalizesLatents: boolean;
+  /**
    * The encoders' outputs, in the order of `textEncoders`, to what the UNet is told. `skip`: how many of the last
    * layers are left out beyond what the family leaves out itself (diffusers' `clip_skip`).
    */

@@ -10,6 +10,7 @@ export const stableDiffusionXL: BaseModelFamily = {
   pipelineClasses: ['StableDiffusionXLPipeline'],
   textEncoders: ['text_encoder', 'text_encoder_2'],
   addsSizes: true,
+  normalizesLatents: true,
   condition: ([first, second], skip) => ({
     textEmbeddings: op.Concat(first!.hiddenStates.at(-2 - skip)!, second!.hiddenStates.at(-2 - skip)!, {
       axis: 2,

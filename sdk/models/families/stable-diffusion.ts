@@ -6,6 +6,7 @@ export const stableDiffusion: BaseModelFamily = {
   pipelineClasses: ['StableDiffusionPipeline'],
   textEncoders: ['text_encoder'],
   addsSizes: false,
+  normalizesLatents: false,
   condition: ([text], skip) => ({
     textEmbeddings: text!.finalNorm(text!.hiddenStates.at(-1 - skip)!),
   }),
