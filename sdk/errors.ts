@@ -89,6 +89,23 @@ export class UnreadableImageError extends DreamBoothError {
   }
 }
 
+/** A LoRA file was made for another line of base models: name a base of that line. */
+export class LoraFamilyError extends DreamBoothError {
+  /** The line that the file was made for, as "Stable Diffusion XL". */
+  readonly made: string;
+  /** The line of the base model that it was to go with. */
+  readonly base: string;
+
+  constructor(made: string, base: string, evidence: string) {
+    super(
+      'lora-family',
+      `This LoRA was made for ${made}: ${evidence}. A LoRA works on the line of models that it was made for; name such a base.`,
+    );
+    this.made = made;
+    this.base = base;
+  }
+}
+
 /** A LoRA file whose kind or keys this package cannot use: convert or export it again. */
 export class UnsupportedLoraError extends DreamBoothError {
   constructor(message: string, options?: ErrorOptions) {

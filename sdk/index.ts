@@ -9,6 +9,7 @@ export {
   InvalidNameError,
   InvalidOptionError,
   JobStateError,
+  LoraFamilyError,
   MissingFileError,
   MissingWeightError,
   NameTakenError,
@@ -60,8 +61,8 @@ export { schedulerNames } from './schedulers/index';
 export type { Home } from './subjects/home';
 export { defaultHomeFolder, openHome } from './subjects/home';
 export { subjectWords } from './subjects/prompt';
-export type { ExportFormat } from './subjects/subject-files';
-export { exportFormats } from './subjects/subject-files';
+export type { ExportFormat, ExportOptions } from './subjects/subject-export';
+export { exportFormats } from './subjects/subject-export';
 export { likelyMeant } from './subjects/subject-name';
 export type { Subject, SubjectRecord } from './subjects/subjects';
 export { deleteSubject, listSubjects, readSubject, renameSubject } from './subjects/subjects';

@@ -128,6 +128,12 @@ export function createProgram(session: Session, onExitCode: (code: number) => vo
       ).choices(['kohya', 'diffusers']),
     )
     .option('--out <path>', 'a .safetensors file, or a folder')
+    .addOption(
+      new Option('--dtype <type>', 'of the written numbers (default: float16)').choices([
+        'float16',
+        'float32',
+      ]),
+    )
     .action(async (name, _, self) =>
       (await import('./subjects')).exportCommand(session, name, self.optsWithGlobals()),
     );

@@ -1,4 +1,4 @@
-import type { ExportFormat, Subject } from 'dreambooth';
+import type { ExportFormat, ExportOptions, Subject } from 'dreambooth';
 import { required } from './failures';
 import { type CommonOptions, nextPicture, type Session } from './session';
 
@@ -34,14 +34,14 @@ export async function showCommand(
 export async function exportCommand(
   { loadSdk, output }: Session,
   name: string,
-  options: CommonOptions & { readonly format?: ExportFormat; readonly out?: string },
+  options: CommonOptions & ExportOptions & { readonly format?: ExportFormat; readonly out?: string },
 ): Promise<void> {
   const format = required(options.format, '--format', 'kohya for ComfyUI and others, or diffusers');
   const out = required(options.out, '--out', 'name a .safetensors file, or a folder');
   const sdk = await loadSdk();
   output.started(null);
   const home = sdk.openHome(options.home);
-  const path = await sdk.exportLearned(home, typedName(name), format, out);
+  const path = await sdk.exportLearned(home, typedName(name), format, out, { dtype: options.dtype });
   output.done({ files: [path] }, [path]);
   const words = sdk.subjectWords(sdk.readSubject(home, typedName(name)));
   output.say(`Next: in the other program write "${words}" where you mean @${typedName(name)}.`);

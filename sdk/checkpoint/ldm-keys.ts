@@ -68,6 +68,28 @@ export function ldmUNetModules(config: JsonObject): ModulePair[] {
 
 const attends = (blockType: string) => blockType.startsWith('CrossAttn');
 
+/** What `ldmUNetModules` asks of a config, from the keys of a UNet in diffusers' names. */
+export function unetBlocks(keys: Iterable<string>): JsonObject {
+  const sides = { down: new Map<number, Set<string>>(), up: new Map<number, Set<string>>() };
+  for (const key of keys) {
+    const [, side, block, module] =
+      /^(down|up)_blocks\.(\d+)\.((?:resnets|attentions)\.\d+)\./.exec(key) ?? [];
+    if (side === undefined) continue;
+    const blocks = sides[side as 'down' | 'up'];
+    blocks.set(Number(block), (blocks.get(Number(block)) ?? new Set()).add(module!));
+  }
+  const ordered = (blocks: ReadonlyMap<number, Set<string>>) =>
+    [...blocks].sort(([a], [b]) => a - b).map(([, modules]) => [...modules]);
+  const type = (modules: readonly string[], rest: string) =>
+    `${modules.some((module) => module.startsWith('attentions')) ? 'CrossAttn' : ''}${rest}`;
+  const down = ordered(sides.down);
+  return {
+    down_block_types: down.map((modules) => type(modules, 'DownBlock2D')),
+    up_block_types: ordered(sides.up).map((modules) => type(modules, 'UpBlock2D')),
+    layers_per_block: down.map((modules) => modules.filter((module) => module.startsWith('resnets')).length),
+  };
+}
+
 /** `config` is an AutoencoderKL's config.json. */
 export function ldmAutoencoderModules(config: JsonObject): ModulePair[] {
   const blocks = (config['block_out_channels'] as readonly number[]).length;

@@ -4,6 +4,7 @@ import { UnsupportedModelError } from '../errors';
 import type { StoredTensor } from '../tensor';
 import { clipVocabulary } from './clip-vocabulary';
 import type { Component, DiffusersFolder } from './diffusers-folder';
+import { aBaseModel, kindOfFile } from './file-kinds';
 import type { JsonObject } from './json-file';
 import { canonicalKeys } from './key-spellings';
 import {
@@ -84,19 +85,6 @@ const families: readonly SingleFileFamily[] = [
     schedulerClass: 'PNDMScheduler',
     predictionType: 'epsilon',
   },
-];
-
-/** What else lies about as one file, by a key that it has. */
-const otherKinds: readonly (readonly [key: RegExp, what: string])[] = [
-  [/^model\.diffusion_model\.joint_blocks\./, 'a Stable Diffusion 3 checkpoint'],
-  [/^(model\.diffusion_model\.)?double_blocks\./, 'a FLUX checkpoint'],
-  [/^conditioner\.embedders\.0\.model\./, 'a Stable Diffusion XL refiner'],
-  [/lora_(up|down|A|B)\.|\.lora\.(up|down)\./, 'a LoRA, not a base model'],
-  [/^(control_model\.|input_hint_block\.|controlnet_cond_embedding\.)/, 'a ControlNet'],
-  [/^(emb_params|clip_l|clip_g)$/, 'a textual-inversion embedding'],
-  [/^(first_stage_model\.)?(encoder|decoder)\.(conv_in|mid)/, 'an autoencoder alone'],
-  [/^(text_model|transformer\.resblocks)\./, 'a text encoder alone'],
-  [/^(model\.diffusion_model\.|input_blocks\.|down_blocks\.)/, 'a UNet alone'],
 ];
 
 /**
@@ -190,9 +178,9 @@ function schedulerConfig(
 
 function notABase(path: string, tensors: LdmTensors): UnsupportedModelError {
   const keys = [...tensors.keys()];
-  const kind = otherKinds.find(([pattern]) => keys.some((key) => pattern.test(key)))?.[1];
+  const kind = kindOfFile(keys);
   return new UnsupportedModelError(
-    `${path} is ${kind ?? `no checkpoint that is known here (its keys begin with ${keys.slice(0, 3).join(', ')})`}. ` +
+    `${path} is ${kind === aBaseModel ? 'a base model with parts missing' : (kind ?? `no checkpoint that is known here (its keys begin with ${keys.slice(0, 3).join(', ')})`)}. ` +
       `A base model in one file is a Stable Diffusion 1, 2 or XL checkpoint with UNet, autoencoder and text encoder in it; give that, or a folder in the diffusers layout, instead of ${basename(path)}.`,
   );
 }

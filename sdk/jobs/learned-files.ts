@@ -1,5 +1,7 @@
+import { MissingFileError } from '../errors';
 import type { Home } from '../subjects/home';
-import { type ExportFormat, exportSubject, importSubject } from '../subjects/subject-files';
+import { importSubject } from '../subjects/lora-import';
+import { type ExportFormat, type ExportOptions, exportSubject } from '../subjects/subject-export';
 import { readSubject, type Subject } from '../subjects/subjects';
 import { baseName, basePath, embeddedBase } from './base-path';
 
@@ -13,10 +15,26 @@ export interface ImportOptions {
 }
 
 /** Writes what a subject learned for other programs; see `exportSubject`. Returns the path written. */
-export function exportLearned(home: Home, name: string, format: ExportFormat, out: string): Promise<string> {
+export function exportLearned(
+  home: Home,
+  name: string,
+  format: ExportFormat,
+  out: string,
+  options?: ExportOptions,
+): Promise<string> {
   const { base, kind } = readSubject(home, name);
   // A LoRA stands by itself: its base need not be there any more.
-  return exportSubject(home, name, format, out, kind === 'full' ? basePath(base.path) : '');
+  const path = kind === 'full' ? basePath(base.path) : whereThere(base.path);
+  return exportSubject(home, name, format, out, path, options);
+}
+
+function whereThere(base: string): string | null {
+  try {
+    return basePath(base);
+  } catch (error) {
+    if (error instanceof MissingFileError) return null;
+    throw error;
+  }
 }
 
 /** Makes a subject of another program's LoRA file; see `importSubject`. */

@@ -3,7 +3,7 @@ import type { Graph } from '../graph/graph';
 import type { Feeds } from '../graph/session';
 import { float32, type Shape, type StoredTensor, sizeOf, type Tensor } from '../tensor';
 import type { LoraValues } from './lora';
-import type { LoraLayers } from './lora-file';
+import type { LoraLayers } from './lora-layers';
 
 /** A LoRA and how strongly it is put on: 1 as trained. */
 export interface WeightedLora {

@@ -4,15 +4,11 @@ import { openSafetensors, readTensor } from '../checkpoint/safetensors';
 import { WrongBaseError } from '../errors';
 import { fromPlanes } from '../images/pixel-planes';
 import { encodePng } from '../images/png';
-import { fromFile, type LoraLayers } from '../lora/lora-file';
+import type { LoraLayers } from '../lora/lora-layers';
+import { loraModel } from '../lora/lora-model';
 import type { WeightedLora } from '../lora/lora-weights';
-import {
-  type BaseModel,
-  type ComponentName,
-  type ModelPart,
-  tensorsOf,
-  trainableComponents,
-} from '../models/base-model';
+import { fromFile } from '../lora/read-lora';
+import { type BaseModel, type ComponentName, type ModelPart, tensorsOf } from '../models/base-model';
 import { type PromptTokens, tokenizePrompt } from '../models/text-condition';
 import type { SchedulerName } from '../schedulers/index';
 import type { SettingValue, Subject } from '../subjects/subjects';
@@ -159,17 +155,12 @@ export const weightsFile = (component: ComponentName): string =>
   component.startsWith('text_encoder') ? 'model.safetensors' : 'diffusion_pytorch_model.safetensors';
 
 export function readLora(subject: Subject, base: BaseModel): LoraLayers {
-  const file = openSafetensors(join(subject.folder, 'lora.safetensors'));
-  const tensors = new Map([...file.tensors].map(([name, stored]) => [name, readTensor(stored)]));
-  return fromFile(tensors, modulePaths(base), file.metadata);
-}
-
-/** Every layer that a LoRA may name, as `COMPONENT.PATH`. */
-export function modulePaths(base: BaseModel): string[] {
-  return trainableComponents(base).flatMap((component) =>
-    [...tensorsOf(base, component).keys()].flatMap((key) =>
-      key.endsWith('.weight') ? [`${component}.${key.slice(0, -'.weight'.length)}`] : [],
-    ),
+  const { tensors, metadata } = openSafetensors(join(subject.folder, 'lora.safetensors'));
+  return fromFile(
+    tensors,
+    readTensor,
+    loraModel((component) => tensorsOf(base, component)),
+    metadata,
   );
 }
 

@@ -8,7 +8,8 @@ import { writePng } from '../images/png';
 import { readImage } from '../images/read-image';
 import { resizeShorterSide } from '../images/resize';
 import type { RgbImage } from '../images/rgb-image';
-import { type LoraMatrices, toDiffusers } from '../lora/lora-file';
+import type { LoraMatrices } from '../lora/lora-layers';
+import { toDiffusers } from '../lora/write-lora';
 import { type BaseModel, tensorsOf, trainableComponents } from '../models/base-model';
 import { tokenizePrompt } from '../models/text-condition';
 import { createRandom } from '../random';
@@ -248,7 +249,7 @@ function writeTrainedWeights(
   }
   makeFolder(folder);
   if (layers.size > 0)
-    writeSafetensors(join(folder, 'lora.safetensors'), toDiffusers(layers), { format: 'pt' });
+    writeSafetensors(join(folder, 'lora.safetensors'), toDiffusers(layers, 'float32'), { format: 'pt' });
 }
 
 const toDtype = (tensor: Tensor<'float32'>, dtype: DataType): Tensor =>

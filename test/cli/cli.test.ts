@@ -262,7 +262,10 @@ describe('learning and drawing', () => {
       call('subjects', 'import', join(folder, file), '--name', name, ...told);
     expect((await add('given.safetensors', 'rex')).code).toBe(0);
     const out = (format: string, path: string) =>
-      call('subjects', 'export', 'rex', '--format', format, '--out', join(folder, path), '--home', own);
+      call(
+        ...['subjects', 'export', 'rex', '--format', format, '--out', join(folder, path)],
+        ...['--dtype', 'float32', '--home', own],
+      );
     expect((await out('diffusers', 'folder')).code).toBe(0);
     expect((await out('kohya', 'again.safetensors')).code).toBe(0);
     expect((await add('folder', 'mia')).code).toBe(0);

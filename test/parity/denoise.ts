@@ -1,5 +1,5 @@
 /** The package's own sampling, with every number that it would draw handed to it. */
-import type { LoraLayers } from '../../sdk/lora/lora-file';
+import type { LoraLayers } from '../../sdk/lora/lora-layers';
 import type { BaseModel } from '../../sdk/models/base-model';
 import { tokenizePrompt } from '../../sdk/models/text-condition';
 import { createSession } from '../../sdk/runtime/session';

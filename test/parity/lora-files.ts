@@ -1,7 +1,12 @@
 /** LoRA files: every naming read, written back, and what pictures come of them at several strengths. */
-import { fromFile, type LoraLayers, toDiffusers, toKohya } from '../../sdk/lora/lora-file';
-import { type BaseModel, tensorsOf, trainableComponents } from '../../sdk/models/base-model';
+import { kohyaNaming } from '../../sdk/lora/kohya-names';
+import type { LoraLayers } from '../../sdk/lora/lora-layers';
+import { type LoraModel, loraModel } from '../../sdk/lora/lora-model';
+import { fromFile } from '../../sdk/lora/read-lora';
+import { toDiffusers, toKohya } from '../../sdk/lora/write-lora';
+import { tensorsOf } from '../../sdk/models/base-model';
 import { schedulerFromConfig } from '../../sdk/schedulers/index';
+import type { Tensor } from '../../sdk/tensor';
 import { replay } from '../schedulers/reference-run';
 import type { Checkpoint } from './checkpoint';
 import { createSampler, type Sampler } from './denoise';
@@ -9,6 +14,7 @@ import type { Reference } from './reference';
 import { absent, compare, type Finding, type Findings, guarded, judge, same, tolerances } from './report';
 import { readSamplingSettings } from './sampling';
 
+const asItIs = (tensor: Tensor) => tensor;
 const pattern = /^(lora.*)\.(\w+)\.safetensors$/;
 
 export async function* checkLoraFiles(checkpoint: Checkpoint): AsyncGenerator<Finding> {
@@ -30,14 +36,15 @@ async function* checkLora(
   found: readonly { readonly file: string; readonly naming: string }[],
 ): Findings {
   const base = checkpoint.base();
+  const model = loraModel((component) => tensorsOf(base, component));
   const read: { name: string; layers: LoraLayers }[] = [];
   for (const { file, naming } of found.filter(({ naming }) => naming !== 'sampling')) {
     const name = `${stem} ${naming}`;
     yield* guarded(`${name} read`, function* () {
       const reference = checkpoint.open(file);
-      const layers = fromFile(reference.tensors(), modulePaths(base), reference.texts);
+      const layers = fromFile(reference.tensors(), asItIs, model, reference.texts);
       read.push({ name, layers });
-      yield* checkWriting(name, base, reference, layers);
+      yield* checkWriting(name, model, reference, layers);
     });
   }
   const [first, ...others] = read;
@@ -62,16 +69,19 @@ async function* checkLora(
 /** Written as it was, key by key, where we write that naming; else written in ours and read again. */
 function* checkWriting(
   name: string,
-  base: BaseModel,
+  model: LoraModel,
   reference: Reference,
   layers: LoraLayers,
 ): Generator<Finding> {
-  for (const [naming, tensors] of Object.entries({
-    kohya: toKohya(layers),
-    diffusers: toDiffusers(layers),
+  // Of Stable Diffusion XL both are about; we write the original code's, as kohya's scripts do.
+  const isInDiffusersBlocks = reference.keys.some((key) => /^lora_unet_(down|mid|up)_block/.test(key));
+  const naming = kohyaNaming(isInDiffusersBlocks ? { ...model, unetModules: [] } : model);
+  for (const [style, tensors] of Object.entries({
+    kohya: toKohya(layers, naming, 'float32'),
+    diffusers: toDiffusers(layers, 'float32'),
   })) {
-    const again = fromFile(tensors, modulePaths(base));
-    yield compareLayers(`${name} written as ${naming}, read again`, again, layers);
+    const again = fromFile(tensors, asItIs, model);
+    yield compareLayers(`${name} written as ${style}, read again`, again, layers);
     const [ours, theirs] = [[...tensors.keys()].sort(), [...reference.keys].sort()];
     // A file of an older or another writer's spelling has no counterpart among what we write.
     const endings = (keys: readonly string[]) =>
@@ -83,14 +93,6 @@ function* checkWriting(
     yield same(`${name} keys`, ours.join() === theirs.join() && shapes.length === 0, `${theirs.length} keys`);
   }
 }
-
-/** Every linear layer and convolution, by component and path. */
-const modulePaths = (base: BaseModel): string[] =>
-  trainableComponents(base).flatMap((component) =>
-    [...tensorsOf(base, component)].flatMap(([key, { shape }]) =>
-      key.endsWith('.weight') && shape.length > 1 ? [`${component}.${key.slice(0, -'.weight'.length)}`] : [],
-    ),
-  );
 
 function compareLayers(check: string, ours: LoraLayers, theirs: LoraLayers): Finding {
   const names = (layers: LoraLayers) => [...layers.keys()].sort().join();
