@@ -72,7 +72,7 @@ export async function createPipeline(
         });
         return noise;
       };
-      const stepper = createScheduler(scheduler, base.schedulerConfig, steps);
+      const stepper = createScheduler(scheduler, base.schedulerConfig, steps, randoms.length);
       const latents = await denoise({
         scheduler: stepper,
         noise: draw(),

@@ -1,14 +1,13 @@
-import { clipped } from './clip-sample';
 import { linearCombination } from './linear-combination';
 import { createNoiseSchedule } from './noise-schedule';
+import { boundedOriginal } from './original-bounds';
 import { type CreateScheduler, unscaled } from './scheduler';
 import { readSchedulerConfig } from './scheduler-config';
 import { timestepSpacing, wholeTimesteps } from './timesteps';
 
 /** DDPM, ancestral sampling (Ho et al. 2020, equations 6 and 7): draw x at the level before, given x₀ as predicted. */
-export const ddpm: CreateScheduler = (config, steps) => {
+export const ddpm: CreateScheduler = (config, steps, pictures = 1) => {
   const read = readSchedulerConfig('DDPMScheduler', config);
-  read.only(false, 'thresholding');
   // As a standard deviation `fixed_small_log` is `fixed_small`.
   const variance = read.choice(
     'variance_type',
@@ -25,7 +24,7 @@ export const ddpm: CreateScheduler = (config, steps) => {
     },
     steps,
   );
-  const clip = clipped(read, true);
+  const bounded = boundedOriginal(read, pictures, true);
 
   return {
     timesteps,
@@ -39,7 +38,7 @@ export const ddpm: CreateScheduler = (config, steps) => {
       const alpha = alphaBar / alphaBarBefore;
       const beta = 1 - alpha;
 
-      const original = clip(schedule.predictOriginal(modelOutput, sample, timestep));
+      const original = bounded(schedule.predictOriginal(modelOutput, sample, timestep));
       const mean = linearCombination(
         [(Math.sqrt(alphaBarBefore) * beta) / (1 - alphaBar), original],
         [(Math.sqrt(alpha) * (1 - alphaBarBefore)) / (1 - alphaBar), sample],

@@ -1,5 +1,7 @@
+import { UnsupportedConfigError } from '../errors';
 import { linearCombination } from './linear-combination';
 import { createNoiseSchedule } from './noise-schedule';
+import { thresholded } from './original-bounds';
 import { predictOriginal } from './prediction';
 import { type CreateScheduler, unscaled } from './scheduler';
 import { type ConfigReader, readSchedulerConfig } from './scheduler-config';
@@ -18,15 +20,19 @@ const component = 'DPMSolverMultistepScheduler';
  *
  * The stochastic form moves twice as far (2h in the exponential) and makes up for it with noise.
  */
-export const dpmSolverMultistep: CreateScheduler = (config, steps) => {
+export const dpmSolverMultistep: CreateScheduler = (config, steps, pictures = 1) => {
   const read = readSchedulerConfig(component, config);
-  read.only(false, 'thresholding', 'use_lu_lambdas', 'use_flow_sigmas', 'use_dynamic_shifting');
+  read.only(false, 'use_flow_sigmas', 'use_dynamic_shifting');
   const algorithm = read.choice('algorithm_type', ['dpmsolver++', 'sde-dpmsolver++', 'deis'], 'dpmsolver++');
   const stochastic = algorithm === 'sde-dpmsolver++';
-  const order = read.choice('solver_order', stochastic ? [1, 2] : [1, 2, 3], 2);
+  const order = read.choice('solver_order', [1, 2, 3], 2);
   // The names of other solvers' variants, which a config taken from one of them brings along, mean the default.
   const variant = read.choice('solver_type', ['midpoint', 'heun', 'logrho', 'bh1', 'bh2'], 'midpoint');
   refuseLearnedVariance(read);
+  if (algorithm === 'deis' && read.choice('final_sigmas_type', ['zero', 'sigma_min'], 'zero') === 'zero')
+    // As diffusers does, although it then runs DPM-Solver++, which could end at no noise.
+    throw new UnsupportedConfigError(component, 'final_sigmas_type', 'zero', ['sigma_min']);
+  const bounded = thresholded(read, pictures);
   const schedule = createNoiseSchedule(config);
 
   // Training timesteps noisier than the clip are left alone (cosine schedules begin with almost no signal).
@@ -34,6 +40,7 @@ export const dpmSolverMultistep: CreateScheduler = (config, steps) => {
   const trainingCount = trainingSigmas(schedule).filter((sigma) => -Math.log(sigma) >= lambdaMin).length;
   const { timesteps, sigmas } = solverSteps(component, read, schedule, steps, {
     trainingCount,
+    luLambdas: read.flag('use_lu_lambdas', false),
     // A cosine schedule is so steep at its end that rounding up would go beyond it.
     wholeTimestep: config['beta_schedule'] === 'squaredcos_cap_v2' ? Math.trunc : roundHalfToEven,
   });
@@ -55,7 +62,7 @@ export const dpmSolverMultistep: CreateScheduler = (config, steps) => {
     scaleModelInput: unscaled,
     step(modelOutput, index, sample, drawNoise) {
       const level = variancePreserving(sigmas[index]!);
-      const original = predictOriginal(schedule.predictionType, modelOutput, sample, level);
+      const original = bounded(predictOriginal(schedule.predictionType, modelOutput, sample, level));
       originals = [original, ...originals].slice(0, order);
 
       const from = sigmas[index]!;
@@ -68,7 +75,9 @@ export const dpmSolverMultistep: CreateScheduler = (config, steps) => {
       const orderHere = Math.min(order, originals.length, highestOrder(index));
       const corrections = differences(originals.slice(0, orderHere), sigmas.slice(0, index + 1), h);
       const second = orderHere === 2 && variant !== 'heun' ? phi / 2 : 1 - phi / distance;
-      const coefficients = [second, (phi - h) / h ** 2 + 0.5];
+      // The half's sign in the stochastic form is diffusers'; the ordinary one follows from the expansion.
+      const third = (phi - distance) / distance ** 2 + (stochastic ? -0.5 : 0.5);
+      const coefficients = [second, third];
       const moved = linearCombination(
         [(sigma / level.sigma) * (stochastic ? Math.exp(-h) : 1), sample],
         [alpha * phi, original],

@@ -1,5 +1,5 @@
-import { clipped } from './clip-sample';
 import { linearCombination } from './linear-combination';
+import { clipped } from './original-bounds';
 import { predictOriginal } from './prediction';
 import type { CreateScheduler } from './scheduler';
 import { ignoring, readSchedulerConfig } from './scheduler-config';
@@ -16,7 +16,9 @@ export const heun: CreateScheduler = (config, steps) => {
   const read = readSchedulerConfig(component, config);
   const clip = clipped(read, false);
   const known = ignoring(config, 'final_sigmas_type', 'rescale_betas_zero_snr');
-  const plan = explodingSteps(component, known, steps, { start: 0.00085, end: 0.012, schedule: 'linear' });
+  const plan = explodingSteps(component, known, steps, {
+    defaults: { start: 0.00085, end: 0.012, schedule: 'linear' },
+  });
   const { schedule, initialNoiseScale } = plan;
   const twice = (values: readonly number[]) => values.flatMap((value) => [value, value]);
   const timesteps = twice(plan.timesteps).slice(1);

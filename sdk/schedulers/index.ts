@@ -63,25 +63,31 @@ export function schedulerName(typed: string): SchedulerName {
 }
 
 /**
- * The sampler `name` with `steps` steps, on the noise schedule of a checkpoint's scheduler_config.json.
+ * The sampler `name` with `steps` steps for `pictures` at a time, on the noise schedule of a checkpoint's
+ * scheduler_config.json.
  * @throws InvalidOptionError for a name or number of steps that does not exist, UnsupportedConfigError for a
  *   config that asks for what is not implemented.
  */
-export function createScheduler(name: string, config: SchedulerConfig, steps: number): Scheduler {
+export function createScheduler(
+  name: string,
+  config: SchedulerConfig,
+  steps: number,
+  pictures?: number,
+): Scheduler {
   const { create, overrides, className } = schedulers[schedulerName(name)];
-  return create({ ...config, ...overrides, _class_name: className }, steps);
+  return create({ ...config, ...overrides, _class_name: className }, steps, pictures);
 }
 
 /**
  * The sampler that a config itself names by diffusers' `_class_name`, exactly as configured.
  * @throws UnsupportedConfigError for a class or value that is not implemented.
  */
-export function schedulerFromConfig(config: SchedulerConfig, steps: number): Scheduler {
+export function schedulerFromConfig(config: SchedulerConfig, steps: number, pictures?: number): Scheduler {
   const className = config['_class_name'];
   const found = Object.values(schedulers).find((scheduler) => scheduler.className === className);
   if (!found) {
     const classes = new Set(Object.values(schedulers).map((scheduler) => scheduler.className));
     throw new UnsupportedConfigError('scheduler', '_class_name', className, [...classes]);
   }
-  return found.create(config, steps);
+  return found.create(config, steps, pictures);
 }

@@ -1,3 +1,4 @@
+import { InvalidOptionError } from '../errors';
 import { linearCombination } from './linear-combination';
 import { createNoiseSchedule } from './noise-schedule';
 import { type CreateScheduler, unscaled } from './scheduler';
@@ -13,14 +14,13 @@ const adamsBashforth = [
 ] as const;
 
 /**
- * PLMS (Liu et al. 2022, "pseudo linear multistep"): the last four outputs are combined as a linear multistep
- * method would, and the combination takes a DDIM step. It starts with one step of Heun's method, hence one
- * evaluation more than `steps`: the second timestep is visited twice. The Runge–Kutta start of the paper
- * (`skip_prk_steps` false) is not implemented.
+ * PNDM (Liu et al. 2022): the last four outputs are combined as a linear multistep method would, and the combination
+ * takes a DDIM step. What comes before there are four: with `skip_prk_steps` one step of Heun's method, hence one
+ * evaluation more than `steps`, the second timestep being visited twice ("PLMS"); else, as in the paper, three steps of
+ * the classical Runge–Kutta method with four evaluations each.
  */
 export const pndm: CreateScheduler = (config, steps) => {
   const read = readSchedulerConfig('PNDMScheduler', config);
-  if (!read.flag('skip_prk_steps', false)) read.only(true, 'skip_prk_steps');
   read.choice('prediction_type', ['epsilon', 'v_prediction'], 'epsilon');
   const schedule = createNoiseSchedule(ignoring(config, 'rescale_betas_zero_snr'));
   const { numTrainTimesteps, alphasCumprod } = schedule;
@@ -32,9 +32,22 @@ export const pndm: CreateScheduler = (config, steps) => {
     },
     steps,
   );
-  const timesteps = [...spaced.slice(0, 2), ...spaced.slice(1)];
-  const finalAlpha = read.flag('set_alpha_to_one', false) ? 1 : alphasCumprod[0]!;
   const stride = Math.floor(numTrainTimesteps / steps);
+  const halfStride = Math.floor(stride / 2);
+  const rungeKutta = !read.flag('skip_prk_steps', false);
+  if (rungeKutta && steps < 4)
+    throw new InvalidOptionError(
+      'steps',
+      `steps is ${steps}: PNDM with its Runge–Kutta start makes at least 4`,
+    );
+  const start = rungeKutta
+    ? spaced.slice(0, 3).flatMap((from, i) => {
+        const to = spaced[i + 1]!;
+        return [from, to + halfStride, to + halfStride, to];
+      })
+    : spaced.slice(0, 2);
+  const timesteps = [...start, ...spaced.slice(rungeKutta ? 3 : 1)];
+  const finalAlpha = read.flag('set_alpha_to_one', false) ? 1 : alphasCumprod[0]!;
 
   /** Equation 11: the DDIM step written in `output` as a slope. */
   const transfer = (sample: Float32Array, output: Float32Array, from: number, to: number) => {
@@ -45,15 +58,33 @@ export const pndm: CreateScheduler = (config, steps) => {
     return linearCombination([Math.sqrt(alphaTo / alpha), sample], [-(alphaTo - alpha) / denominator, noise]);
   };
 
+  /** Newest first. */
   let outputs: readonly Float32Array[] = [];
+  let slopes: readonly Float32Array[] = [];
   let first: Float32Array | undefined;
+  const rungeKuttaStep = (output: Float32Array, index: number, sample: Float32Array) => {
+    const stage = index % 4;
+    if (stage === 0) {
+      first = sample;
+      slopes = [];
+      outputs = [output, ...outputs];
+    }
+    slopes = [...slopes, output];
+    const weights = [1 / 6, 1 / 3, 1 / 3, 1 / 6];
+    const slope =
+      stage < 3 ? output : linearCombination(...slopes.map((one, i) => [weights[i]!, one] as const));
+    const to = timesteps[index]! - (stage % 2 === 0 ? halfStride : 0);
+    return transfer(first!, slope, timesteps[index - stage]!, to);
+  };
+
   return {
     timesteps,
     initialNoiseScale: 1,
     scaleModelInput: unscaled,
     step(modelOutput, index, sample) {
+      if (rungeKutta && index < start.length) return rungeKuttaStep(modelOutput, index, sample);
       const timestep = timesteps[index]!;
-      if (index === 1) {
+      if (!rungeKutta && index === 1) {
         // Where the first step led: take it again with the mean of both outputs.
         const mean = linearCombination([1 / 2, modelOutput], [1 / 2, outputs[0]!]);
         return transfer(first!, mean, timestep + stride, timestep);

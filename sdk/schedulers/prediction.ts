@@ -27,7 +27,8 @@ export function predictOriginal(
   const square = alpha ** 2 + sigma ** 2;
   switch (type) {
     case 'epsilon':
-      return linearCombination([1 / alpha, sample], [-sigma / alpha, modelOutput]);
+      // Divided last: where there is no signal (α = 0), x₀ becomes infinite, which bounds can mend, not NaN.
+      return linearCombination([1, sample], [-sigma, modelOutput]).map((value) => value / alpha);
     case 'v_prediction':
       return linearCombination([alpha / square, sample], [-sigma / Math.sqrt(square), modelOutput]);
     case 'sample':

@@ -31,11 +31,12 @@ export interface Scheduler {
 
 /**
  * Creates a sampler with its steps from a scheduler_config.json of any class: keys the sampler knows are
- * honoured, missing ones have diffusers' defaults.
+ * honoured, missing ones have diffusers' defaults. `pictures`: how many of one size a sample holds, one after the other;
+ * default 1.
  * @throws UnsupportedConfigError for a value that changes the result and is not implemented,
  *   InvalidOptionError for a number of steps the schedule cannot make.
  */
-export type CreateScheduler = (config: SchedulerConfig, steps: number) => Scheduler;
+export type CreateScheduler = (config: SchedulerConfig, steps: number, pictures?: number) => Scheduler;
 
 /** Refuses a number of steps that is not an integer from 1 to `largest`. */
 export function checkSteps(steps: number, largest: number): void {

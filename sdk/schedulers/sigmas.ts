@@ -1,5 +1,6 @@
 /** Noise levels as σ = noise per unit of signal, and the tables of them that samplers step through. */
 import { UnsupportedConfigError } from '../errors';
+import { betaQuantile } from './beta-quantile';
 import type { NoiseSchedule } from './noise-schedule';
 import type { NoiseLevel } from './prediction';
 import type { ConfigReader } from './scheduler-config';
@@ -49,34 +50,45 @@ export function karrasSigmas(sigmaMax: number, sigmaMin: number, steps: number):
 export const exponentialSigmas = (sigmaMax: number, sigmaMin: number, steps: number): number[] =>
   linspace(Math.log(sigmaMax), Math.log(sigmaMin), steps).map(Math.exp);
 
-export type SigmaSpacing = 'timesteps' | 'karras' | 'exponential';
+/** By the quantiles of Beta(0.6, 0.6), dense at both ends (Lee et al. 2024). */
+export const betaSigmas = (sigmaMax: number, sigmaMin: number, steps: number): number[] =>
+  linspace(0, 1, steps).map((ramp) => sigmaMin + betaQuantile(1 - ramp, 0.6) * (sigmaMax - sigmaMin));
+
+const respacings = { karras: karrasSigmas, exponential: exponentialSigmas, beta: betaSigmas };
+const flags = {
+  karras: 'use_karras_sigmas',
+  exponential: 'use_exponential_sigmas',
+  beta: 'use_beta_sigmas',
+} as const;
+type Respacing = keyof typeof respacings;
+
+export type SigmaSpacing = 'timesteps' | Respacing;
 
 /** How the config spaces its sigmas; `timesteps`: where the timesteps lie. */
 export function sigmaSpacing(component: string, read: ConfigReader): SigmaSpacing {
-  read.only(false, 'use_beta_sigmas');
-  const karras = read.flag('use_karras_sigmas', false);
-  const exponential = read.flag('use_exponential_sigmas', false);
-  if (karras && exponential)
-    throw new UnsupportedConfigError(component, 'use_exponential_sigmas', true, [
-      'false together with use_karras_sigmas',
+  const asked = (Object.keys(flags) as Respacing[]).filter((spacing) => read.flag(flags[spacing], false));
+  const [spacing = 'timesteps', second] = asked;
+  if (second)
+    throw new UnsupportedConfigError(component, flags[second], true, [
+      `false together with ${flags[asked[0]!]}`,
     ]);
-  return karras ? 'karras' : exponential ? 'exponential' : 'timesteps';
+  return spacing;
 }
 
 /** `steps` falling sigmas between the config's `sigma_max` and `sigma_min`, else between those given. */
 export function respacedSigmas(
-  spacing: 'karras' | 'exponential',
+  spacing: Respacing,
   read: ConfigReader,
   range: { readonly max: number; readonly min: number },
   steps: number,
 ): number[] {
   const max = read.optionalNumber('sigma_max') ?? range.max;
   const min = read.optionalNumber('sigma_min') ?? range.min;
-  return spacing === 'karras' ? karrasSigmas(max, min, steps) : exponentialSigmas(max, min, steps);
+  return respacings[spacing](max, min, steps);
 }
 
 /** What the last step goes to: no noise, or the least that training saw. */
-export const finalSigma = (read: ConfigReader, sigmas: Float32Array): number =>
+export const finalSigma = (read: ConfigReader, sigmas: ArrayLike<number>): number =>
   read.choice('final_sigmas_type', ['zero', 'sigma_min'], 'zero') === 'zero' ? 0 : sigmas[0]!;
 
 /** The variance-preserving sample at σ: α² + σ² = 1. */

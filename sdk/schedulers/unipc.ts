@@ -1,6 +1,7 @@
 import { UnsupportedConfigError } from '../errors';
 import { linearCombination } from './linear-combination';
 import { createNoiseSchedule } from './noise-schedule';
+import { thresholded } from './original-bounds';
 import { predictOriginal } from './prediction';
 import { type CreateScheduler, unscaled } from './scheduler';
 import { readSchedulerConfig, type SchedulerConfig } from './scheduler-config';
@@ -17,9 +18,9 @@ const component = 'UniPCMultistepScheduler';
  *
  * D_k = (m_k − m_s)/r_k being differences of x₀ predictions at λ_s + r_k·h.
  */
-export const unipc: CreateScheduler = (config, steps) => {
+export const unipc: CreateScheduler = (config, steps, pictures = 1) => {
   const read = readSchedulerConfig(component, config);
-  read.only(false, 'thresholding', 'use_flow_sigmas', 'use_dynamic_shifting');
+  read.only(false, 'use_flow_sigmas', 'use_dynamic_shifting');
   read.only(true, 'predict_x0');
   if ((config['solver_p'] ?? null) !== null)
     throw new UnsupportedConfigError(component, 'solver_p', config['solver_p'], [null]);
@@ -28,7 +29,14 @@ export const unipc: CreateScheduler = (config, steps) => {
   const variant = read.choice('solver_type', ['bh2', 'bh1', 'midpoint', 'heun', 'logrho'], 'bh2');
   const uncorrected = uncorrectedSteps(config);
   const schedule = createNoiseSchedule(config);
-  const { timesteps, sigmas } = solverSteps(component, read, schedule, steps);
+  const { timesteps, sigmas } = solverSteps(component, read, schedule, steps, { endsWhereSpaced: true });
+  const bounded = thresholded(read, pictures);
+  if (variant === 'bh1' && sigmas[timesteps.length] === 0)
+    // B(h) = h is infinite for a step to no noise.
+    throw new UnsupportedConfigError(component, 'solver_type', 'bh1', [
+      'bh2',
+      'bh1 with final_sigmas_type "sigma_min"',
+    ]);
   const lowerOrderFinal = read.flag('lower_order_final', true);
   if (!lowerOrderFinal && order > 1 && sigmas[timesteps.length] === 0)
     // A difference over an infinite step in λ is undefined.
@@ -85,7 +93,7 @@ export const unipc: CreateScheduler = (config, steps) => {
     scaleModelInput: unscaled,
     step(modelOutput, index, sample) {
       const level = variancePreserving(sigmas[index]!);
-      const original = predictOriginal(schedule.predictionType, modelOutput, sample, level);
+      const original = bounded(predictOriginal(schedule.predictionType, modelOutput, sample, level));
       const corrected =
         last && !uncorrected.has(index - 1)
           ? move(last.sample, index - 1, originals.slice(0, last.order), original)

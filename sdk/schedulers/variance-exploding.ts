@@ -2,7 +2,15 @@
 import { linearCombination } from './linear-combination';
 import { type BetaDefaults, createNoiseSchedule, type NoiseSchedule } from './noise-schedule';
 import { readSchedulerConfig, type SchedulerConfig } from './scheduler-config';
-import { finalSigma, respacedSigmas, sigmaSpacing, sigmasAt, timestepOf, trainingSigmas } from './sigmas';
+import {
+  exponentialSigmas,
+  finalSigma,
+  respacedSigmas,
+  sigmaSpacing,
+  sigmasAt,
+  timestepOf,
+  trainingSigmas,
+} from './sigmas';
 import { fractionalTimesteps, timestepSpacing } from './timesteps';
 
 export interface ExplodingSteps {
@@ -13,12 +21,18 @@ export interface ExplodingSteps {
   readonly initialNoiseScale: number;
 }
 
+export interface ExplodingOptions {
+  readonly defaults?: BetaDefaults;
+  /** Whether sigmas lie evenly in log σ over all of training, one more of them, instead of where the timesteps do. */
+  readonly logLinear?: boolean;
+}
+
 /** The timesteps and sigmas that `config` asks of `component`. */
 export function explodingSteps(
   component: string,
   config: SchedulerConfig,
   steps: number,
-  defaults?: BetaDefaults,
+  { defaults, logLinear = false }: ExplodingOptions = {},
 ): ExplodingSteps {
   const read = readSchedulerConfig(component, config);
   const schedule = createNoiseSchedule(config, defaults);
@@ -28,7 +42,9 @@ export function explodingSteps(
     { spacing, stepsOffset: read.number('steps_offset', 0), numTrainTimesteps: schedule.numTrainTimesteps },
     steps,
   );
-  let sigmas = sigmasAt(training, timesteps);
+  let sigmas = logLinear
+    ? exponentialSigmas(training.at(-1)!, training[0]!, steps + 1)
+    : sigmasAt(training, timesteps);
   const sigmasSpaced = sigmaSpacing(component, read);
   if (sigmasSpaced !== 'timesteps') {
     const range = { max: sigmas[0]!, min: sigmas[sigmas.length - 1]! };

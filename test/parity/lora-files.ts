@@ -140,7 +140,11 @@ async function* checkStrengths(
     const latents = await sampler.sample({
       ...settings,
       guidanceScale,
-      scheduler: schedulerFromConfig(settings.schedulers[schedulerName]!, settings.steps),
+      scheduler: schedulerFromConfig(
+        settings.schedulers[schedulerName]!,
+        settings.steps,
+        settings.prompts.length,
+      ),
       drawNoise: noise,
       lora: { layers, scale },
     });

@@ -58,7 +58,7 @@ export async function* checkSampling(checkpoint: Checkpoint): AsyncGenerator<Fin
         const latents = await sampler.sample({
           ...settings,
           guidanceScale: Number(guidance),
-          scheduler: schedulerFromConfig(config, settings.steps),
+          scheduler: schedulerFromConfig(config, settings.steps, settings.prompts.length),
           drawNoise: noise,
         });
         yield compare(

@@ -52,7 +52,7 @@ function* checkTrajectory(
     yield absent(key, `no ${wanted.join(', ')}`);
     return;
   }
-  const scheduler = schedulerFromConfig(config, steps);
+  const scheduler = schedulerFromConfig(config, steps, reference.shape(at('initial'))[0]);
   const noise = replay(reference.has(at('noise')) ? reference.numbers(at('noise')) : undefined);
   const tables: readonly (readonly [string, ArrayLike<number>])[] = [
     ['timesteps', scheduler.timesteps],

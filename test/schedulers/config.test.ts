@@ -41,7 +41,6 @@ describe('names', () => {
 
 describe('what is not implemented is refused by name', () => {
   const cases: readonly (readonly [string, string, unknown])[] = [
-    ['ddim', 'thresholding', true],
     ['ddim', 'prediction_type', 'flow_prediction'],
     ['ddim', 'beta_schedule', 'sigmoid'],
     ['ddim', 'timestep_spacing', 'middle'],
@@ -53,17 +52,13 @@ describe('what is not implemented is refused by name', () => {
     ['ddim', 'predict_epsilon', false],
     ['ddim', 'a_key_of_tomorrow', 1],
     ['ddpm', 'variance_type', 'learned_range'],
-    ['ddpm', 'thresholding', true],
     ['pndm', 'prediction_type', 'sample'],
-    ['lcm', 'thresholding', true],
-    ['euler', 'interpolation_type', 'log_linear'],
-    ['euler', 'timestep_type', 'continuous'],
+    ['euler', 'interpolation_type', 'cubic'],
+    ['euler', 'timestep_type', 'late'],
     ['euler', 'final_sigmas_type', 'none'],
     ['euler_ancestral', 'prediction_type', 'sample'],
-    ['dpmpp_2m', 'use_lu_lambdas', true],
     ['dpmpp_2m', 'use_flow_sigmas', true],
     ['dpmpp_2m', 'use_dynamic_shifting', true],
-    ['dpmpp_2m', 'thresholding', true],
     ['dpmpp_2m', 'variance_type', 'learned'],
     ['unipc', 'predict_x0', false],
     ['unipc', 'solver_p', {}],
@@ -71,7 +66,6 @@ describe('what is not implemented is refused by name', () => {
     ['unipc', 'disable_corrector', 'all'],
     ['unipc', 'lower_order_final', false],
     ['unipc', 'use_flow_sigmas', true],
-    ['unipc', 'thresholding', true],
     ['unipc', 'use_dynamic_shifting', true],
   ];
   test.each(cases)('%s with %s %o', (name, key, value) => {
@@ -80,19 +74,20 @@ describe('what is not implemented is refused by name', () => {
     expect(create).toThrow(new RegExp(`Scheduler: "${key}" is .*not supported: set it to `));
   });
   test.each([
-    ['PNDMScheduler', { skip_prk_steps: false }, /"skip_prk_steps" is false/],
-    ['EulerDiscreteScheduler', { use_beta_sigmas: true }, /"use_beta_sigmas" is true/],
+    [
+      'EulerDiscreteScheduler',
+      { use_karras_sigmas: true, use_beta_sigmas: true },
+      /"use_beta_sigmas" is true/,
+    ],
+    ['LCMScheduler', { num_train_timesteps: 40 }, /"original_inference_steps" is 50.*at most.*40/],
+    ['UniPCMultistepScheduler', { solver_type: 'bh1' }, /"solver_type" is "bh1".*sigma_min/],
+    ['DPMSolverMultistepScheduler', { algorithm_type: 'deis' }, /"final_sigmas_type" is "zero".*sigma_min/],
     [
       'EulerDiscreteScheduler',
       { use_karras_sigmas: true, use_exponential_sigmas: true },
       /"use_exponential_sigmas" is true.*together with/,
     ],
     ['DPMSolverMultistepScheduler', { algorithm_type: 'dpmsolver' }, /"algorithm_type" is "dpmsolver"/],
-    [
-      'DPMSolverMultistepScheduler',
-      { algorithm_type: 'sde-dpmsolver++', solver_order: 3 },
-      /"solver_order" is 3.*1 or 2/,
-    ],
     ['FlowMatchEulerDiscreteScheduler', {}, /"_class_name" is "Flow.*"DDIMScheduler"/],
   ])('%s with %o', (className, config, message) => {
     const create = () => schedulerFromConfig({ ...stableDiffusion, ...config, _class_name: className }, 5);

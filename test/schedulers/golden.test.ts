@@ -14,6 +14,7 @@ const open = (name: string) => {
     metadata,
     configs: JSON.parse(metadata['configs']!) as Record<string, SchedulerConfig>,
     has: (key: string) => tensors.has(key),
+    shape: (key: string) => tensors.get(key)!.shape,
     tensor: (key: string) => readFloat32(tensors.get(key)!),
   };
 };
@@ -43,7 +44,8 @@ describe.each(Object.entries(configs))('%s', (key, config) => {
 describe('other configurations', () => {
   test.each(Object.entries(variants.configs))('%s', (key, config) => {
     const { has, tensor } = variants;
-    const scheduler = schedulerFromConfig(config, Number(key.split('/')[1]));
+    const pictures = variants.shape(`${key}/initial`)[0];
+    const scheduler = schedulerFromConfig(config, Number(key.split('/')[1]), pictures);
     expect(relativeError(scheduler.timesteps, tensor(`${key}/timesteps`))).toBeLessThan(1e-6);
     expect(relativeError([scheduler.initialNoiseScale], tensor(`${key}/init_sigma`))).toBeLessThan(1e-6);
     const noise = replay(has(`${key}/noise`) ? tensor(`${key}/noise`) : undefined);
