@@ -76,4 +76,4 @@ export {
   priorKinds,
   settingNames,
 } from './work/personalization-settings';
-export type { Phase, ProgressEvent, StepEnd } from './work/progress';
+export type { Phase, ProgressEvent, SampleMade, StepEnd } from './work/progress';

@@ -1,4 +1,6 @@
+import { join } from 'node:path';
 import type { JobRecord } from 'dreambooth';
+import { runFileLines, runFiles } from './run-files';
 import { type CommonOptions, homeArgument, type Session } from './session';
 
 export async function listCommand({ loadSdk, output }: Session, options: CommonOptions): Promise<void> {
@@ -14,7 +16,9 @@ export async function showCommand(
   options: CommonOptions,
 ): Promise<void> {
   const sdk = await loadSdk();
-  const job = sdk.readJob(sdk.openHome(options.home), id);
+  const home = sdk.openHome(options.home);
+  const job = sdk.readJob(home, id);
+  const files = runFiles(job.state === 'done' ? join(home.subjects, job.name) : join(home.jobs, id));
   // What a caller got wrong stays wrong in the job's own copy.
   const hopeless = ['invalid-option', 'unreadable-image'].includes(job.error?.code ?? '');
   const canResume = job.state === 'stopped' || (job.state === 'failed' && !hopeless);
@@ -22,10 +26,11 @@ export async function showCommand(
     line(job),
     `  class ${job.className}, base ${job.base}, seed ${job.seed}, ${job.photos.length} photos`,
     `  made ${job.createdAt}, last seen ${job.updatedAt}`,
+    ...runFileLines(files),
     ...(job.error === null ? [] : [`  ${job.error.code}: ${job.error.message}`]),
     ...(canResume ? [`  Go on with: dreambooth resume ${job.id}${homeArgument(options)}`] : []),
   ];
-  output.row(row(job), lines.join('\n'));
+  output.row({ ...row(job), ...files }, lines.join('\n'));
 }
 
 export async function cancelCommand(

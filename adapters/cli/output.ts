@@ -1,5 +1,5 @@
 /** What a command says: to people, or one JSON object a line to programs. Progress and warnings go to stderr. */
-import type { ProgressEvent, StepEnd } from 'dreambooth';
+import type { ProgressEvent, SampleMade, StepEnd } from 'dreambooth';
 import { createProgressView, type ProgressView } from './progress-view';
 
 export interface Failure {
@@ -51,6 +51,10 @@ export function createOutput(stdout: Stream, stderr: Stream, json: boolean): Out
     else if (begun) emit(event);
     else early.push(event);
   };
+  const sample = ({ step, files }: SampleMade) => {
+    if (json) emit({ event: 'sample', step, files });
+    else say(`After ${step} steps: ${files.join(', ')}`);
+  };
   const flush = () => {
     early.forEach(emit);
     early = [];
@@ -76,6 +80,7 @@ export function createOutput(stdout: Stream, stderr: Stream, json: boolean): Out
         started(event.job);
         say(`Learning @${event.name} (job ${event.job})`);
       } else if (event.kind === 'warning-found') warning(event.message);
+      else if (event.kind === 'sample-made') sample(event);
       else step(event);
     },
     endProgress: view.end,

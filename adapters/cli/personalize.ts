@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { PersonalizationSettings, Subject } from 'dreambooth';
 import { required, WrongUse } from './failures';
 import { duration } from './progress-view';
+import { runFiles } from './run-files';
 import { type CommonOptions, nextPicture, type Session, type WorkOptions, withEngine } from './session';
 
 interface PersonalizeOptions extends WorkOptions {
@@ -69,12 +70,14 @@ function learned(
   options: CommonOptions,
 ): void {
   const { name, className, folder } = subject;
+  const { samples } = runFiles(folder);
   const files = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
   output.done({ files, job, subject: name, id: subject.id, identifier: subject.identifier }, [
     `Learned @${name} (${className}) in ${duration((Date.now() - begun) / 1000)}.`,
+    ...(samples === undefined ? [] : [`Pictures drawn on the way: ${samples}`]),
     nextPicture(name, options),
   ]);
 }

@@ -1,5 +1,6 @@
 import type { ExportFormat, ExportOptions, Subject } from 'dreambooth';
 import { required } from './failures';
+import { runFileLines, runFiles } from './run-files';
 import { type CommonOptions, nextPicture, type Session } from './session';
 
 export async function listCommand({ loadSdk, output }: Session, options: CommonOptions): Promise<void> {
@@ -18,6 +19,7 @@ export async function showCommand(
 ): Promise<void> {
   const sdk = await loadSdk();
   const subject = sdk.readSubject(sdk.openHome(options.home), typedName(name));
+  const files = runFiles(subject.folder);
   const settings = Object.entries(subject.settings).map(([key, value]) => `    ${key}: ${value}`);
   const lines = [
     line(subject),
@@ -25,10 +27,11 @@ export async function showCommand(
     `  ${subject.kind}, ${subject.steps} steps, seed ${subject.seed}, ${subject.photos.length} photos, ${subject.createdAt}`,
     `  base ${subject.base.path}`,
     `  ${subject.folder}`,
+    ...runFileLines(files),
     '  settings:',
     ...settings,
   ];
-  output.row(subject, lines.join('\n'));
+  output.row({ ...subject, ...files }, lines.join('\n'));
 }
 
 export async function exportCommand(

@@ -53,6 +53,12 @@ export interface TrainingSettings {
   /** What SDXL is told of a photo's sizes: its own, or of every one that it is uncut and of the resolution. */
   readonly sizeConditioning: 'photo' | 'constant';
   readonly checkpointEvery: number;
+  /** Steps between pictures of the subject as it is so far, drawn at the end, too; 0: none. */
+  readonly sampleEvery: number;
+  /** `{subject}` stands for the subject. */
+  readonly samplePrompts: readonly string[];
+  /** Null: what the base is usually drawn with. */
+  readonly sampleSteps: number | null;
   /** How the subject is drawn where nothing else is said; null: as the base usually is. */
   readonly drawSteps: number | null;
   readonly drawGuidanceScale: number | null;
@@ -108,6 +114,9 @@ const sd15Lora: TrainingSettings = {
   flip: false,
   sizeConditioning: 'photo',
   checkpointEvery: 100,
+  sampleEvery: 0,
+  samplePrompts: ['a photo of {subject}', 'a photo of {subject} in the snow'],
+  sampleSteps: null,
   drawSteps: null,
   drawGuidanceScale: null,
   drawScheduler: null,

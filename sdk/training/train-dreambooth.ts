@@ -61,9 +61,18 @@ export interface DreamBoothCheckpoint {
   readonly order: readonly number[];
 }
 
+export interface StepFigures {
+  /** By component. */
+  readonly learningRates: Readonly<Record<string, number>>;
+  /** Before clipping. */
+  readonly gradientNorm: number;
+}
+
 export interface DreamBoothHooks {
   /** After each update. */
-  onStep(step: number, loss: number): void;
+  onStep(step: number, loss: number, figures: StepFigures): void;
+  /** Every `sampleEvery` updates and at the end, with the weights as they are; they change when it resolves. */
+  onSample?(step: number, weights: TrainedWeights): Promise<void>;
   /**
    * Every `checkpointEvery` updates, once the update after it has shown that its weights are sound; at the end; and
    * before an abort, or an error other than a divergence, is thrown.
@@ -129,23 +138,35 @@ export async function trainDreamBooth(
   // Weights can be ruined and finite: only the next loss tells. A checkpoint waits for it, or it would replace a good one.
   let due: DreamBoothCheckpoint | undefined;
   try {
-    while (trainer.state().step < settings.steps) {
+    for (;;) {
+      const { step } = trainer.state();
+      if (isSampled(step, settings)) {
+        try {
+          await hooks.onSample?.(step, { parameters: trainer.parameters(), trained: parts });
+        } catch (error) {
+          hooks.onCheckpoint(latest);
+          throw error;
+        }
+      }
+      if (step >= settings.steps) break;
       if (hooks.signal?.aborted) {
         hooks.onCheckpoint(latest);
         hooks.signal.throwIfAborted();
       }
-      const { step } = trainer.state();
       const textRate = settings.textEncoderLearningRate * factor(step);
       const rates = {
         unet: settings.learningRate * factor(step),
         ...Object.fromEntries(encoders.map((name) => [name, textRate])),
       };
       let loss = 0;
+      let gradientNorm = 0;
       for (let i = 0; i < settings.gradientAccumulationSteps; i++) {
         const drawn = drawBatch(run, noises, random, order);
         order = drawn.order;
         try {
-          loss += (await trainer.step(drawn.batch, rates)).loss / settings.gradientAccumulationSteps;
+          const result = await trainer.step(drawn.batch, rates);
+          loss += result.loss / settings.gradientAccumulationSteps;
+          gradientNorm = result.gradientNorm ?? gradientNorm;
         } catch (error) {
           if (!(error instanceof TrainingDivergedError)) hooks.onCheckpoint(latest);
           throw error;
@@ -154,7 +175,7 @@ export async function trainDreamBooth(
       if (due) hooks.onCheckpoint(due);
       latest = checkpoint();
       due = (step + 1) % settings.checkpointEvery === 0 ? latest : undefined;
-      hooks.onStep(step + 1, loss);
+      hooks.onStep(step + 1, loss, { learningRates: rates, gradientNorm });
       if (step + 1 === settings.steps) hooks.onCheckpoint(latest);
     }
     const parameters = new Map([...trainer.parameters()].map(([name, values]) => [name, values.slice()]));
@@ -163,6 +184,9 @@ export async function trainDreamBooth(
     await trainer.release();
   }
 }
+
+const isSampled = (step: number, { sampleEvery, steps }: TrainingSettings) =>
+  sampleEvery > 0 && step > 0 && (step % sampleEvery === 0 || step === steps);
 
 function noTargets(component: ComponentName, modules: readonly string[]): InvalidOptionError {
   const usual = component === 'unet' ? unetAttention : textEncoderAttention;

@@ -67,6 +67,13 @@ export const personalizationSettings = z.strictObject({
     'what SDXL is told of sizes: of each photo, or that all are whole',
   ),
   checkpointEvery: count.describe('steps between checkpoints'),
+  sampleEvery: z.number().int().min(0).describe('steps between sample pictures; 0: none'),
+  samplePrompts: z
+    .array(z.string().min(1))
+    .min(1)
+    .max(20)
+    .describe('what the samples show, as "a {subject}"'),
+  sampleSteps: count.max(1000).nullable().describe('sampling steps of the samples'),
   drawSteps: count.max(1000).nullable().describe('steps when the subject is drawn and nothing else is said'),
   drawGuidanceScale: z.number().min(0).max(100).nullable().describe('likewise, guidance'),
   drawScheduler: scheduler.nullable().describe('likewise, the sampler'),
@@ -98,8 +105,10 @@ export function checkSettings(settings: Readonly<Record<string, unknown>>): Pers
       throw new InvalidOptionError(name, `There is no training setting "${name}". ${hint}`);
     }
     const schema = personalizationSettings.shape[name as PersonalizationSettingName];
-    const isList = schema instanceof z.ZodArray && typeof value === 'string';
-    const parsed = schema.safeParse(isList ? value.split(',') : value);
+    const isText = schema instanceof z.ZodArray && typeof value === 'string';
+    // A prompt may have commas.
+    const list = isText ? (name === 'samplePrompts' ? [value] : value.split(',')) : value;
+    const parsed = schema.safeParse(list);
     if (!parsed.success) {
       const [issue] = parsed.error.issues;
       const reason = suggestion(value, optionsOf(schema)) ?? issue?.message ?? 'invalid';

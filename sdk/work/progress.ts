@@ -27,7 +27,17 @@ export interface PhaseStep {
 export type ProgressEvent =
   | { readonly kind: 'job-start'; readonly job: string; readonly name: string }
   | StepEnd
+  | SampleMade
   | { readonly kind: 'warning-found'; readonly message: string };
+
+/** Pictures drawn with what was learned so far (`sampleEvery`). */
+export interface SampleMade {
+  readonly kind: 'sample-made';
+  /** Training steps made. */
+  readonly step: number;
+  /** PNG files in the job's folder, which the subject's folder `samples` gets in the end. */
+  readonly files: readonly string[];
+}
 
 export interface StepEnd {
   readonly kind: 'step-end';

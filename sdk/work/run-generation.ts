@@ -8,11 +8,12 @@ import type { LoraLayers } from '../lora/lora-layers';
 import { loraModel } from '../lora/lora-model';
 import type { WeightedLora } from '../lora/lora-weights';
 import { fromFile } from '../lora/read-lora';
-import { type BaseModel, type ComponentName, type ModelPart, tensorsOf } from '../models/base-model';
+import { type BaseModel, tensorsOf } from '../models/base-model';
 import { type PromptTokens, tokenizePrompt } from '../models/text-condition';
 import type { SchedulerName } from '../schedulers/index';
 import type { SettingValue, Subject } from '../subjects/subjects';
 import { latentSize, loadPipeline, openBase } from './loaded-base';
+import { withTrained } from './trained-weights';
 import type { WorkContext } from './work-context';
 
 /** Pictures to make, as the engine gets them. */
@@ -71,7 +72,7 @@ export const runGeneration: RunGeneration = async (request, context) => {
     }
   }
   const full = request.subjects.find(({ subject }) => subject.kind === 'full')?.subject;
-  const base = full ? withSubject(opened.base, full) : opened.base;
+  const base = full ? withTrained(opened.base, full.folder) : opened.base;
   const loras = request.subjects.flatMap(({ subject, weight }): WeightedLora[] =>
     subject.kind === 'lora' ? [{ layers: readLora(subject, base), weight }] : [],
   );
@@ -134,25 +135,6 @@ function tokenize(base: BaseModel, text: string, { onWarning }: WorkContext): Pr
   }
   return tokens;
 }
-
-/** The base with a fully trained subject's components in place of its own. */
-export function withSubject(base: BaseModel, subject: Subject): BaseModel {
-  const part = <Part extends ModelPart<unknown>>(name: ComponentName, own: Part): Part => {
-    const { tensors } = openSafetensors(join(subject.folder, name, weightsFile(name)));
-    return { ...own, tensors: new Map([...own.tensors, ...tensors]) };
-  };
-  return {
-    ...base,
-    unet: part('unet', base.unet),
-    ...(subject.settings['trainTextEncoder'] === true
-      ? { textEncoders: base.textEncoders.map((encoder) => part(encoder.name, encoder)) }
-      : {}),
-  };
-}
-
-/** What a component's weights are called in a folder of the diffusers layout. */
-export const weightsFile = (component: ComponentName): string =>
-  component.startsWith('text_encoder') ? 'model.safetensors' : 'diffusion_pytorch_model.safetensors';
 
 export function readLora(subject: Subject, base: BaseModel): LoraLayers {
   const { tensors, metadata } = openSafetensors(join(subject.folder, 'lora.safetensors'));

@@ -13,7 +13,8 @@ import { defaultSchedulerName } from '../schedulers/index';
 import type { Subject } from '../subjects/subjects';
 import type { ToySubject } from '../toybox/toy-subject';
 import { loadPipeline, type OpenedBase, openBase, sessionsOf } from './loaded-base';
-import { readLora, withSubject } from './run-generation';
+import { readLora } from './run-generation';
+import { withTrained } from './trained-weights';
 import type { WorkContext } from './work-context';
 
 export interface MeasurementRequest {
@@ -63,7 +64,7 @@ async function toyModels(opened: OpenedBase, subject: Subject, context: WorkCont
   const size: [number, number] = [side / base.vae.config.factor, side / base.vae.config.factor];
   const isFull = subject.kind === 'full';
   const layers = isFull ? undefined : readLora(subject, base);
-  const learned = isFull ? { ...opened, base: withSubject(base, subject) } : opened;
+  const learned = isFull ? { ...opened, base: withTrained(base, subject.folder) } : opened;
   const shape = { pictures: batch, size, guided: true };
   const pipelines = {
     subject: () =>

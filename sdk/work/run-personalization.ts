@@ -1,38 +1,30 @@
 /** A personalisation, in the engine: photos to latents, class images, training, the subject's files. */
-import { rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { readFloat32, writeSafetensors } from '../checkpoint/safetensors';
+import { cpSync, existsSync, rmSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { readFloat32 } from '../checkpoint/safetensors';
 import { TrainingDivergedError } from '../errors';
-import { float32ToHalf } from '../half';
 import { writePng } from '../images/png';
 import { readImage } from '../images/read-image';
 import { resizeShorterSide } from '../images/resize';
 import type { RgbImage } from '../images/rgb-image';
-import type { LoraMatrices } from '../lora/lora-layers';
-import { toDiffusers } from '../lora/write-lora';
-import { type BaseModel, tensorsOf, trainableComponents } from '../models/base-model';
+import { tensorsOf } from '../models/base-model';
 import { tokenizePrompt } from '../models/text-condition';
 import { createRandom } from '../random';
 import { forTraining } from '../runtime/session';
 import { createEncoder } from '../sampling/autoencoder';
 import { createTextEncoder } from '../sampling/text-encoder';
-import { makeFolder } from '../subjects/home';
 import { fillPrompt } from '../subjects/prompt';
 import type { SettingValue } from '../subjects/subjects';
-import { type DataType, float32, type Tensor } from '../tensor';
 import { checkClassName, checkIdentifier, chooseIdentifier } from '../tokenizers/identifier';
 import { effectiveSettings, type TrainingSettings } from '../training/presets';
-import {
-  type DreamBoothHooks,
-  type DreamBoothRun,
-  type TrainedWeights,
-  trainDreamBooth,
-} from '../training/train-dreambooth';
+import { type DreamBoothHooks, type DreamBoothRun, trainDreamBooth } from '../training/train-dreambooth';
 import { checkWeights, latentSize, loadPipeline, type OpenedBase, openBase, sessionsOf } from './loaded-base';
 import type { PersonalizationSettings } from './personalization-settings';
-import { weightsFile } from './run-generation';
+import { writeTrainedWeights } from './trained-weights';
 import { readCheckpoint, writeCheckpoint } from './training-checkpoint';
+import { logFile, openTrainingLog } from './training-log';
 import { asWhole, classImages, classVariant, encodePictures, variantsOf } from './training-pictures';
+import { drawSamples, samplePrompts, samplesFolder } from './training-samples';
 import type { WorkContext } from './work-context';
 
 /** A personalisation as the engine gets it, the same at every resume. */
@@ -63,8 +55,8 @@ export interface PersonalizationPhoto {
 export interface SubjectDraft {
   /**
    * A folder within `context.folder` that holds what the subject needs and nothing else: `lora.safetensors` in
-   * diffusers' naming (or a folder of each trained component, as `unet/`), and `thumbnail.png`. It becomes the
-   * subject's folder by one rename.
+   * diffusers' naming (or a folder of each trained component, as `unet/`), `thumbnail.png`, `log.jsonl` and `samples`.
+   * It becomes the subject's folder by one rename.
    */
   readonly folder: string;
   readonly kind: 'lora' | 'full';
@@ -84,7 +76,12 @@ export interface SubjectDraft {
 export type RunPersonalization = (job: PersonalizationJob, context: WorkContext) => Promise<SubjectDraft>;
 
 export const runPersonalization: RunPersonalization = async (job, context) => {
-  const { onProgress, onWarning, signal } = context;
+  const { onProgress, signal } = context;
+  const warnings: string[] = [];
+  const onWarning = (message: string) => {
+    warnings.push(message);
+    context.onWarning(message);
+  };
   onProgress({ phase: 'load', step: 0, steps: 1 });
   const opened = openBase(job.basePath);
   const { base } = opened;
@@ -111,6 +108,16 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
       `"${prompts.instance}" is the prompt of the photos and of what is to stay as it is: the two pull against each other. Set prior to none, or give an identifier.`,
     );
   }
+  const subject = { name: job.name, className: job.className, identifier };
+  const samples = { prompts: samplePrompts(settings, subject), side, seed: job.seed };
+  const inEffect = {
+    ...settings,
+    preset,
+    rareIdentifier: identifier !== '',
+    resolution: side,
+    instancePrompt: prompts.instance,
+    classPrompt: prompts.class,
+  };
   onProgress({ phase: 'load', step: 1, steps: 1 });
 
   const photos: RgbImage[] = [];
@@ -156,11 +163,38 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   const from = readCheckpoint(checkpointFile, opened.fingerprint, job.name);
   const imagesPerStep =
     (settings.prior === 'none' ? 1 : 2) * settings.batchSize * settings.gradientAccumulationSteps;
+  const log = openTrainingLog(join(context.folder, logFile), from?.trainer.step);
+  const time = () => new Date().toISOString();
+  if (from) {
+    log.write({ event: 'resumed', time: time(), step: from.trainer.step });
+  } else {
+    const { name, className, seed } = job;
+    const photos = job.photos.map((photo) => photo.name);
+    const run = { subject: name, className, identifier, seed, base: opened.fingerprint, photos };
+    log.write({ event: 'started', time: time(), ...run, settings: inEffect });
+    for (const message of warnings) log.write({ event: 'warning', message });
+  }
   onProgress({ phase: 'train', step: from?.trainer.step ?? 0, steps: settings.steps });
+  let begun = performance.now();
   const hooks: DreamBoothHooks = {
     signal,
-    onStep: (step, loss) => onProgress({ phase: 'train', step, steps: settings.steps, loss, imagesPerStep }),
-    onCheckpoint: (checkpoint) => writeCheckpoint(checkpointFile, opened.fingerprint, checkpoint),
+    onStep(step, loss, figures) {
+      const now = performance.now();
+      log.write({ event: 'step', step, loss, ...figures, seconds: (now - begun) / 1000 });
+      begun = now;
+      onProgress({ phase: 'train', step, steps: settings.steps, loss, imagesPerStep });
+    },
+    onCheckpoint(checkpoint) {
+      writeCheckpoint(checkpointFile, opened.fingerprint, checkpoint);
+      log.write({ event: 'checkpoint', step: checkpoint.trainer.step });
+    },
+    async onSample(step, weights) {
+      if (log.before.some((line) => line.event === 'sample' && line.step === step)) return;
+      const files = await drawSamples(step, weights, opened, settings, samples, context);
+      log.write({ event: 'sample', step, files: files.map((file) => relative(context.folder, file)) });
+      context.onSample(step, files);
+      begun = performance.now();
+    },
   };
   const training = trainDreamBooth(run, hooks, sessionsOf(context, forTraining), from);
   const trained = await training.catch((error: unknown) => {
@@ -172,7 +206,13 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   onProgress({ phase: 'save', step: 0, steps: 1 });
   const folder = join(context.folder, 'subject');
   rmSync(folder, { recursive: true, force: true });
-  writeTrainedWeights(folder, trained, base, settings);
+  writeTrainedWeights(folder, trained, base, settings.alpha);
+  log.write({ event: 'done', time: time(), step: settings.steps });
+  // Copied: what is saved may have to be saved again.
+  for (const name of [logFile, samplesFolder]) {
+    const from = join(context.folder, name);
+    if (existsSync(from)) cpSync(from, join(folder, name), { recursive: true });
+  }
   const thumbnail = variants[0]![0]!.picture;
   await writePng(
     join(folder, 'thumbnail.png'),
@@ -185,14 +225,7 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
     identifier,
     instancePrompt: prompts.instance,
     baseFingerprint: opened.fingerprint,
-    settings: {
-      ...settings,
-      preset,
-      rareIdentifier: identifier !== '',
-      resolution: side,
-      instancePrompt: prompts.instance,
-      classPrompt: prompts.class,
-    },
+    settings: inEffect,
     steps: settings.steps,
   };
 };
@@ -217,40 +250,3 @@ function priorPictures(
   const shape = { pictures, size, guided: settings.classGuidanceScale > 1, loraPaths: [] };
   return classImages(wanted, opened, pictures, () => loadPipeline(context, opened, '', shape), context);
 }
-
-/** A LoRA as one file in diffusers' naming; a fully trained component as a folder of its own, in the base's precision. */
-function writeTrainedWeights(
-  folder: string,
-  { parameters, trained }: TrainedWeights,
-  base: BaseModel,
-  settings: TrainingSettings,
-): void {
-  const layers = new Map<string, LoraMatrices>();
-  for (const component of trainableComponents(base)) {
-    const how = trained[component];
-    if (!how) continue;
-    if (how.kind === 'lora') {
-      for (const { path, down, up } of how.targets) {
-        const name = `${component}.${path}`;
-        layers.set(name, {
-          down: float32(down, parameters.get(`${name}.down`)!),
-          up: float32(up, parameters.get(`${name}.up`)!),
-          alpha: settings.alpha,
-        });
-      }
-      continue;
-    }
-    const tensors = [...tensorsOf(base, component)].flatMap(([key, { dtype, shape }]) => {
-      const values = parameters.get(`${component}.${key}`);
-      return values ? [[key, toDtype(float32(shape, values), dtype)] as const] : [];
-    });
-    makeFolder(join(folder, component));
-    writeSafetensors(join(folder, component, weightsFile(component)), tensors, { format: 'pt' });
-  }
-  makeFolder(folder);
-  if (layers.size > 0)
-    writeSafetensors(join(folder, 'lora.safetensors'), toDiffusers(layers, 'float32'), { format: 'pt' });
-}
-
-const toDtype = (tensor: Tensor<'float32'>, dtype: DataType): Tensor =>
-  dtype === 'float16' ? { dtype, shape: tensor.shape, data: float32ToHalf(tensor.data) } : tensor;

@@ -16,6 +16,8 @@ export interface WorkContext {
   readonly threads: number | null;
   /** Called when a phase begins (step 0) and after each of its steps. */
   readonly onProgress: (step: PhaseStep) => void;
+  /** Pictures of a training as it is, and where they are. */
+  readonly onSample: (step: number, files: readonly string[]) => void;
   /** For what the user should know and what does not stop the run. */
   readonly onWarning: (message: string) => void;
   /**

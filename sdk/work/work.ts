@@ -41,6 +41,7 @@ export function createWorkerMethods(work: Work): WorkerMethods {
       device,
       threads,
       onProgress: (step) => onEvent(measure(step)),
+      onSample: (step, files) => onEvent({ kind: 'sample-made', step, files }),
       onWarning: (message) => onEvent({ kind: 'warning-found', message }),
       signal,
       loadedModels,

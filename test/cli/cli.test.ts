@@ -158,9 +158,13 @@ describe('learning and drawing', () => {
       '--home',
       home,
       ...quick,
+      ...['--set', 'sampleEvery=3', '--set', 'sampleSteps=1', '--set', 'samplePrompts=a {subject}, asleep'],
     ]);
     expect(learned.code).toBe(0);
     const told = events(learned.out);
+    const [sample, ...others] = told.filter(({ event }) => event === 'sample');
+    expect(sample).toMatchObject({ step: 3, files: [expect.stringMatching(/3-1\.png$/)] });
+    expect(others).toEqual([]);
     expect(told[0]).toMatchObject({ event: 'started', job: expect.stringMatching(/^rex-/) });
     const training = told.filter(({ event, phase }) => event === 'progress' && phase === 'train');
     expect(training.map(({ step, steps }) => [step, steps])).toEqual([
@@ -215,7 +219,11 @@ describe('learning and drawing', () => {
       name: 'rex',
       id: expect.any(String),
     });
-    expect((await call('subjects', 'show', '@rex', '--home', home)).out).toContain('learned with "a ');
+    const shown = (await call('subjects', 'show', '@rex', '--home', home)).out;
+    expect(shown).toContain('learned with "a ');
+    const left = join(home, 'subjects/rex');
+    expect(shown).toContain(`log of the training: ${join(left, 'log.jsonl')}\n`);
+    expect((await call('jobs', 'show', told[0].job, '--home', home)).out).toContain(join(left, 'samples'));
   });
 
   test('Ctrl-C stops at the next step and says how to go on, to the same bits; a done job is not resumed', async () => {

@@ -206,6 +206,7 @@ describe('subjects in prompts', () => {
       device: 'cpu',
       threads: null,
       onProgress() {},
+      onSample() {},
       onWarning() {},
       signal: new AbortController().signal,
       loadedModels: {

@@ -100,6 +100,7 @@ describe('class images', () => {
       device: 'cpu',
       threads: null,
       onProgress() {},
+      onSample() {},
       onWarning() {},
       signal: signal ?? new AbortController().signal,
       loadedModels: createLoadedModels(1),

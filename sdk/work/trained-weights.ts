@@ -1,0 +1,72 @@
+/** What a training changed of a base model, as a subject keeps it: a LoRA in one file, or components in folders. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { openSafetensors, writeSafetensors } from '../checkpoint/safetensors';
+import { float32ToHalf } from '../half';
+import type { LoraLayers, LoraMatrices } from '../lora/lora-layers';
+import { toDiffusers } from '../lora/write-lora';
+import { type BaseModel, type ComponentName, type ModelPart, tensorsOf } from '../models/base-model';
+import { makeFolder } from '../subjects/home';
+import { type DataType, float32, type Tensor } from '../tensor';
+import type { TrainedWeights } from '../training/train-dreambooth';
+
+/** What a component's weights are called in a folder of the diffusers layout. */
+export const weightsFile = (component: ComponentName): string =>
+  component.startsWith('text_encoder') ? 'model.safetensors' : 'diffusion_pytorch_model.safetensors';
+
+/** The LoRA of all components; empty where none was trained as one. */
+export function trainedLora({ parameters, trained }: TrainedWeights, alpha: number): LoraLayers {
+  const layers = new Map<string, LoraMatrices>();
+  for (const [component, how] of Object.entries(trained)) {
+    if (how.kind !== 'lora') continue;
+    for (const { path, down, up } of how.targets) {
+      const name = `${component}.${path}`;
+      layers.set(name, {
+        down: float32(down, parameters.get(`${name}.down`)!),
+        up: float32(up, parameters.get(`${name}.up`)!),
+        alpha,
+      });
+    }
+  }
+  return layers;
+}
+
+/** A LoRA as one file in diffusers' naming; a fully trained component as a folder of its own, in the base's precision. */
+export function writeTrainedWeights(
+  folder: string,
+  weights: TrainedWeights,
+  base: BaseModel,
+  alpha: number,
+): void {
+  makeFolder(folder);
+  for (const [name, how] of Object.entries(weights.trained)) {
+    if (how.kind !== 'full') continue;
+    const component = name as ComponentName;
+    const tensors = [...tensorsOf(base, component)].flatMap(([key, { dtype, shape }]) => {
+      const values = weights.parameters.get(`${component}.${key}`);
+      return values ? [[key, toDtype(float32(shape, values), dtype)] as const] : [];
+    });
+    makeFolder(join(folder, component));
+    writeSafetensors(join(folder, component, weightsFile(component)), tensors, { format: 'pt' });
+  }
+  const layers = trainedLora(weights, alpha);
+  if (layers.size > 0)
+    writeSafetensors(join(folder, 'lora.safetensors'), toDiffusers(layers, 'float32'), { format: 'pt' });
+}
+
+/** The base with the components that `folder` has in place of its own. */
+export function withTrained(base: BaseModel, folder: string): BaseModel {
+  const part = <Part extends ModelPart<unknown>>(name: ComponentName, own: Part): Part => {
+    const file = join(folder, name, weightsFile(name));
+    if (!existsSync(file)) return own;
+    return { ...own, tensors: new Map([...own.tensors, ...openSafetensors(file).tensors]) };
+  };
+  return {
+    ...base,
+    unet: part('unet', base.unet),
+    textEncoders: base.textEncoders.map((encoder) => part(encoder.name, encoder)),
+  };
+}
+
+const toDtype = (tensor: Tensor<'float32'>, dtype: DataType): Tensor =>
+  dtype === 'float16' ? { dtype, shape: tensor.shape, data: float32ToHalf(tensor.data) } : tensor;

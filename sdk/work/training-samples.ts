@@ -1,0 +1,112 @@
+/** Pictures of a subject while it is learned: the same prompts and seeds every time, with the weights as they are. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { InvalidOptionError } from '../errors';
+import { fromPlanes } from '../images/pixel-planes';
+import { writePng } from '../images/png';
+import { tokenizePrompt } from '../models/text-condition';
+import { createPipeline, type PipelineShape } from '../sampling/pipeline';
+import { defaultSchedulerName } from '../schedulers/index';
+import { makeFolder } from '../subjects/home';
+import { fillPrompt, type MentionedSubject, resolvePrompt } from '../subjects/prompt';
+import type { TrainingSettings } from '../training/presets';
+import type { TrainedWeights } from '../training/train-dreambooth';
+import { latentSize, loadPipeline, type OpenedBase, sessionsOf } from './loaded-base';
+import { trainedLora, withTrained, writeTrainedWeights } from './trained-weights';
+import type { WorkContext } from './work-context';
+
+export const samplesFolder = 'samples';
+
+export interface SampledSubject extends MentionedSubject {
+  readonly name: string;
+}
+
+export interface Samples {
+  readonly prompts: readonly string[];
+  /** Pixels a side. */
+  readonly side: number;
+  /** Of the first prompt; the next has the next. Not the training's generator, which never notices. */
+  readonly seed: number;
+}
+
+/** The prompts of samples for the text encoder. Throws InvalidOptionError where one mentions another subject. */
+export function samplePrompts(settings: TrainingSettings, subject: SampledSubject): string[] {
+  return settings.samplePrompts.map((prompt) => {
+    const find = (name: string) => {
+      if (name === subject.name) return subject;
+      throw new InvalidOptionError(
+        'samplePrompts',
+        `samplePrompts mentions @${name}: a sample shows the subject that is being learned, @${subject.name} or {subject}.`,
+      );
+    };
+    return resolvePrompt(fillPrompt(prompt, subject), find).text;
+  });
+}
+
+/**
+ * Draws the samples after `step` steps into `samples/STEP-i.png` of the run's folder; returns the paths.
+ * A LoRA is fed to a pipeline that stays loaded beside the training: its sessions read the base from the same mapped
+ * files, so it takes what drawing takes, no second copy of the weights. A whole model is written down and loaded as the
+ * subject will be, and let go of at once.
+ */
+export async function drawSamples(
+  step: number,
+  weights: TrainedWeights,
+  opened: OpenedBase,
+  settings: TrainingSettings,
+  { prompts, side, seed }: Samples,
+  context: WorkContext,
+): Promise<string[]> {
+  const { defaults } = opened;
+  const guidanceScale = settings.drawGuidanceScale ?? defaults.guidanceScale;
+  const steps = settings.sampleSteps ?? defaults.steps;
+  const scheduler = settings.drawScheduler ?? defaultSchedulerName;
+  const layers = trainedLora(weights, settings.alpha);
+  const shape: PipelineShape = {
+    pictures: 1,
+    size: latentSize(opened.base, { resolution: side }),
+    guided: guidanceScale > 1,
+    loraPaths: [...layers.keys()].sort(),
+  };
+  const written = join(context.folder, 'sampled-weights');
+  const whole = settings.kind === 'full';
+  if (whole) writeTrainedWeights(written, weights, opened.base, settings.alpha);
+  const pipeline = await (whole
+    ? createPipeline(withTrained(opened.base, written), shape, sessionsOf(context))
+    : loadPipeline(context, opened, '', shape));
+  const folder = makeFolder(join(context.folder, samplesFolder));
+  const files: string[] = [];
+  try {
+    for (const [i, prompt] of prompts.entries()) {
+      const made = { prompt, seed: seed + i, trainingStep: step, steps, guidanceScale, scheduler };
+      const [planes] = await pipeline.draw({
+        prompts: [tokenizePrompt(opened.base, prompt).tokens],
+        negativePrompt: null,
+        seeds: [made.seed],
+        scheduler,
+        steps,
+        guidanceScale,
+        loras: [{ layers, weight: 1 }],
+        signal: context.signal,
+        onStep(done, of) {
+          context.onProgress({
+            phase: 'sample',
+            step: i * of + done,
+            steps: of * prompts.length,
+            imagesPerStep: 1 / of,
+          });
+        },
+      });
+      const file = join(folder, `${step}-${i + 1}.png`);
+      const picture = fromPlanes(planes!, { width: side, height: side });
+      await writePng(file, picture, { dreambooth: JSON.stringify(made) });
+      files.push(file);
+    }
+  } finally {
+    if (whole) {
+      await pipeline.release();
+      rmSync(written, { recursive: true, force: true });
+    }
+  }
+  return files;
+}
