@@ -37,7 +37,7 @@ export { diagnose } from './jobs/doctor';
 export type { Engine, EngineOptions } from './jobs/engine';
 // Host
 export { createEngine } from './jobs/engine';
-export type { GeneratedImage, GenerateRequest } from './jobs/generation';
+export type { GeneratedImage, GenerateRequest, PictureFile } from './jobs/generation';
 export type { JobRecord, JobState } from './jobs/jobs';
 export { cancelJob, listJobs, readJob } from './jobs/jobs';
 export { exportLearned, importLearned } from './jobs/learned-files';

@@ -13,6 +13,12 @@ interface GenerateOptions extends WorkOptions {
   readonly width?: number;
   readonly height?: number;
   readonly scheduler?: string;
+  readonly guidanceRescale?: number;
+  readonly image?: string;
+  readonly mask?: string;
+  readonly strength?: number;
+  readonly batch?: number;
+  readonly vaeTiling?: 'on' | 'off';
   readonly out?: string;
 }
 
@@ -21,7 +27,8 @@ export async function generateCommand(
   prompt: string,
   options: GenerateOptions,
 ): Promise<void> {
-  const { count, seed, base, steps, guidance, negative, width, height, scheduler } = options;
+  const { count, seed, base, steps, guidance, negative, width, height, scheduler, vaeTiling } = options;
+  const { image, mask, strength, guidanceRescale, batch } = options;
   const fileOf = outputNames(prompt, options.out, count ?? 1);
   const { output } = session;
   output.started(null);
@@ -30,7 +37,9 @@ export async function generateCommand(
       {
         prompt,
         ...given({ count, seed, base, steps, width, height, scheduler }),
-        ...given({ guidanceScale: guidance, negativePrompt: negative }),
+        ...given({ guidanceScale: guidance, guidanceRescale, negativePrompt: negative }),
+        ...given({ image, mask, strength, batch }),
+        ...(vaeTiling === undefined ? {} : { vaeTiling: vaeTiling === 'on' }),
       },
       run,
     ),
@@ -50,9 +59,11 @@ export async function generateCommand(
   }));
   output.done({ files, images: pictures }, files);
   const last = images.at(-1)!.seed;
-  const baseArgument = base === undefined ? '' : ` --base ${quoted(base)}`;
+  const again = Object.entries(given({ base, image, mask, strength }))
+    .map(([name, value]) => ` --${name} ${quoted(String(value))}`)
+    .join('');
   output.say(
-    `Next, four more: dreambooth generate ${quoted(prompt)} -n 4 --seed ${last + 1}${baseArgument}${homeArgument(options)}`,
+    `Next, four more: dreambooth generate ${quoted(prompt)} -n 4 --seed ${last + 1}${again}${homeArgument(options)}`,
   );
 }
 

@@ -5,6 +5,7 @@ import type { Session } from './session';
 
 const photosExample = 'dreambooth personalize rex/*.jpg --class dog --name rex';
 const drawExample = 'dreambooth generate "a photo of @rex in the snow"';
+const intoPhotoExample = 'dreambooth generate "@rex on the sofa" --image room.jpg --mask sofa.png';
 
 /** `onExitCode` gets the code of a command that ends otherwise than with 0 and without throwing. */
 export function createProgram(session: Session, onExitCode: (code: number) => void): Command {
@@ -57,7 +58,13 @@ export function createProgram(session: Session, onExitCode: (code: number) => vo
       (await import('./personalize')).resumeCommand(session, job, self.optsWithGlobals()),
     );
 
-  work(command('generate', 'draw a prompt in which @name stands for a subject', drawExample))
+  work(
+    command(
+      'generate',
+      'draw a prompt in which @name stands for a subject',
+      `${drawExample}\n  $ ${intoPhotoExample}`,
+    ),
+  )
     .argument('<prompt>', 'as "a photo of @rex in the snow"')
     .option('-n, --count <n>', 'how many pictures', whole)
     .option('--seed <n>', 'of the first picture; the next has the next (default: random)', whole)
@@ -67,6 +74,25 @@ export function createProgram(session: Session, onExitCode: (code: number) => vo
     .option('--width <w>', 'in pixels', whole)
     .option('--height <h>', 'in pixels', whole)
     .option('--scheduler <name>', 'the sampler (default: dpmpp-2m-karras)')
+    .option(
+      '--guidance-rescale <share>',
+      'how much of the contrast that guidance adds to take back, 0 to 1',
+      number,
+    )
+    .option('--image <photo>', 'a photo to begin from')
+    .option('--mask <picture>', 'draw only where it is white, and leave the rest of the photo as it is')
+    .option(
+      '--strength <share>',
+      'how much of the photo changes, above 0 to 1 (default: 0.8, with --mask 1)',
+      number,
+    )
+    .option('--batch <n>', 'pictures at a time (default: 1)', whole)
+    .addOption(
+      new Option(
+        '--vae-tiling <when>',
+        'whether to decode in tiles, which saves memory (default: on where pictures are large)',
+      ).choices(['on', 'off']),
+    )
     .option('--out <path>', 'a .png file, or a folder (default: this one)')
     .action(async (prompt, _, self) =>
       (await import('./generate')).generateCommand(session, prompt, self.optsWithGlobals()),

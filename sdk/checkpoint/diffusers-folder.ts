@@ -25,18 +25,17 @@ export interface DiffusersFolder {
   readonly tokenizers: ReadonlyMap<string, TokenizerFiles>;
 }
 
+const parts = ['unet', 'vae', 'text_encoder', 'tokenizer', 'scheduler'];
+const partsOfXL = ['unet', 'vae', 'text_encoder', 'text_encoder_2', 'tokenizer', 'tokenizer_2', 'scheduler'];
+
 /** The parts that a checkpoint of each class cannot be without. */
 const supportedPipelines: Readonly<Record<string, readonly string[]>> = {
-  StableDiffusionPipeline: ['unet', 'vae', 'text_encoder', 'tokenizer', 'scheduler'],
-  StableDiffusionXLPipeline: [
-    'unet',
-    'vae',
-    'text_encoder',
-    'text_encoder_2',
-    'tokenizer',
-    'tokenizer_2',
-    'scheduler',
-  ],
+  StableDiffusionPipeline: parts,
+  StableDiffusionImg2ImgPipeline: parts,
+  StableDiffusionInpaintPipeline: parts,
+  StableDiffusionXLPipeline: partsOfXL,
+  StableDiffusionXLImg2ImgPipeline: partsOfXL,
+  StableDiffusionXLInpaintPipeline: partsOfXL,
 };
 const supportedModels = [
   'UNet2DConditionModel',

@@ -96,7 +96,10 @@ export function ldmUNetConfig(tensors: LdmTensors, { heads, sampleSize }: LdmFam
   };
 }
 
-export function ldmAutoencoderConfig(tensors: LdmTensors, { scalingFactor }: LdmFamily): JsonObject {
+export function ldmAutoencoderConfig(
+  tensors: LdmTensors,
+  { sampleSize, scalingFactor }: LdmFamily,
+): JsonObject {
   const blocks = countOf(tensors, 'encoder.down.');
   const channels = Array.from(
     { length: blocks },
@@ -111,6 +114,7 @@ export function ldmAutoencoderConfig(tensors: LdmTensors, { scalingFactor }: Ldm
     down_block_types: channels.map(() => 'DownEncoderBlock2D'),
     up_block_types: channels.map(() => 'UpDecoderBlock2D'),
     layers_per_block: countOf(tensors, 'encoder.down.0.block.'),
+    sample_size: sampleSize * 2 ** (blocks - 1),
     use_quant_conv: tensors.has('quant_conv.weight'),
     use_post_quant_conv: tensors.has('post_quant_conv.weight'),
     mid_block_add_attention: tensors.has('encoder.mid.attn_1.q.weight'),

@@ -44,7 +44,8 @@ export async function readImage(
   return decode(bytes, name);
 }
 
-function readPhotoFile(path: string): Uint8Array {
+/** A photo's bytes. Throws MissingFileError, and UnreadableImageError for a folder. */
+export function readPhotoFile(path: string): Uint8Array {
   const status = statSync(path, { throwIfNoEntry: false });
   if (status === undefined) throw new MissingFileError(path, `There is no photo ${path}.`);
   if (status.isDirectory()) {

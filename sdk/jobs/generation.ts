@@ -1,15 +1,18 @@
 /** One generation from options to pictures: mentions, base and seeds are settled before the engine is asked. */
 import { randomInt } from 'node:crypto';
 import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { writeFileAtomically } from '../checkpoint/atomic-file';
 import { makeFolderOf } from '../checkpoint/write-failure';
 import { InvalidOptionError, WrongBaseError } from '../errors';
+import { readPhotoFile } from '../images/read-image';
 import type { WorkerProcess } from '../runtime/worker-process';
 import { defaultSchedulerName, schedulerName } from '../schedulers/index';
 import type { Home } from '../subjects/home';
 import { mentionedNames, resolvePrompt } from '../subjects/prompt';
 import { readSubject, type Subject } from '../subjects/subjects';
 import type { PersonalizationSettings } from '../work/personalization-settings';
+import type { GivenPicture, PhotoRequest } from '../work/photo-request';
 import type { GeneratedPicture, GenerationRequest } from '../work/run-generation';
 import { askEngine } from './ask-engine';
 import { baseName, basePath } from './base-path';
@@ -32,7 +35,28 @@ export interface GenerateRequest {
   readonly height?: number;
   /** Default: the first subject's `drawScheduler`, as steps and guidance, else `dpmpp_2m_karras`. */
   readonly scheduler?: string;
+  /** Lin et al. 2023: how much of the contrast that guidance adds is taken back, 0 to 1; default 0. */
+  readonly guidanceRescale?: number;
+  /**
+   * A photo to begin from. Pictures have its shape and the base's usual area where no size is given; with a mask they
+   * are the photo itself, in its own size, with what is drawn in it.
+   */
+  readonly image?: PictureFile;
+  /** White where something new is drawn, black where the photo stays; of the photo's shape. */
+  readonly mask?: PictureFile;
+  /** By how much the photo changes, above 0 (hardly) to 1; default 0.8, with a mask 1. */
+  readonly strength?: number;
+  /**
+   * How many pictures are drawn at a time, 1 to 64, default 1: faster on some devices, with more memory. Each has the
+   * noise of its own seed alone, but sums are rounded in another order, so it may differ in the last bits.
+   */
+  readonly batch?: number;
+  /** Whether the autoencoder works in tiles, which holds memory down; default: where pictures are larger than the base's usual. */
+  readonly vaeTiling?: boolean;
 }
+
+/** A picture's file, or its bytes. */
+export type PictureFile = string | URL | Uint8Array;
 
 export interface GeneratedImage extends GeneratedPicture {
   /** Writes the PNG, whole or not at all; folders are made. Throws DiskFullError, UnwritablePathError. */
@@ -73,7 +97,33 @@ export function prepareGeneration(
     width: whole('width', request.width, 8, 8192) ?? null,
     height: whole('height', request.height, 8, 8192) ?? null,
     scheduler: schedulerName(request.scheduler ?? usual.drawScheduler ?? defaultSchedulerName),
+    guidanceRescale: share('guidanceRescale', request.guidanceRescale) ?? 0,
+    photo: photoOf(request),
+    batch: whole('batch', request.batch, 1, 64) ?? 1,
+    vaeTiling: request.vaeTiling ?? null,
   };
+}
+
+function photoOf({ image, mask, strength }: GenerateRequest): PhotoRequest | null {
+  if (image === undefined) {
+    const given = mask !== undefined ? 'mask' : strength !== undefined ? 'strength' : undefined;
+    if (given === undefined) return null;
+    throw new InvalidOptionError(given, `${given} is given without image: name the photo that it is for.`);
+  }
+  const changed = share('strength', strength) ?? (mask === undefined ? 0.8 : 1);
+  if (changed === 0)
+    throw new InvalidOptionError('strength', 'strength 0 leaves the photo as it is: give more.');
+  return {
+    image: pictureOf('the image', image),
+    mask: mask === undefined ? null : pictureOf('the mask', mask),
+    strength: changed,
+  };
+}
+
+function pictureOf(name: string, file: PictureFile): GivenPicture {
+  if (file instanceof Uint8Array) return { bytes: file, name };
+  const path = file instanceof URL ? fileURLToPath(file) : file;
+  return { bytes: readPhotoFile(path), name: path };
 }
 
 export async function runGenerationRequest(
@@ -135,6 +185,11 @@ function whole(option: string, value: number | undefined, least: number, most: n
   if (value === undefined || (Number.isSafeInteger(value) && value >= least && value <= most)) return value;
   const range = most < 1e6 ? `from ${least} to ${most}` : `from ${least} on`;
   throw new InvalidOptionError(option, `${option} is ${value}: give a whole number ${range}.`);
+}
+
+function share(option: string, value: number | undefined): number | undefined {
+  if (value === undefined || (value >= 0 && value <= 1)) return value;
+  throw new InvalidOptionError(option, `${option} is ${value}: give a number from 0 to 1.`);
 }
 
 function guidance(value: number | undefined): number | null {

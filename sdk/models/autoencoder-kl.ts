@@ -20,6 +20,8 @@ export interface AutoencoderConfig {
   readonly scalingFactor: number;
   readonly latentsMean?: readonly number[];
   readonly latentsStd?: readonly number[];
+  /** The side of the pictures it was made for, in pixels. */
+  readonly sampleSize: number;
   /** Pixels a latent: 8 with four blocks. */
   readonly factor: number;
 }
@@ -28,9 +30,9 @@ export interface AutoencoderConfig {
 export function readAutoencoderConfig(config: ModelConfig): AutoencoderConfig {
   const read = readModelConfig('vae', config);
   read.only('act_fn', 'silu');
-  // How large pictures usually are, a precision hint for half types, and what diffusers' pipelines of these
-  // lines do not look at (those of Stable Diffusion 3 and FLUX do).
-  read.ignore('sample_size', 'force_upcast', 'shift_factor');
+  // A precision hint for half types, and what diffusers' pipelines of these lines do not look at (those of Stable
+  // Diffusion 3 and FLUX do).
+  read.ignore('force_upcast', 'shift_factor');
   const blockChannels = read.numbers('block_out_channels');
   read.names('down_block_types', ['DownEncoderBlock2D'], blockChannels.length);
   read.names('up_block_types', ['UpDecoderBlock2D'], blockChannels.length);
@@ -50,6 +52,7 @@ export function readAutoencoderConfig(config: ModelConfig): AutoencoderConfig {
     postQuantConv: read.flag('use_post_quant_conv', true),
     scalingFactor: read.number('scaling_factor', 0.18215),
     ...(mean && std ? { latentsMean: mean, latentsStd: std } : {}),
+    sampleSize: read.number('sample_size', 32),
     factor: 2 ** (blockChannels.length - 1),
   };
   read.close();

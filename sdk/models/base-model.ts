@@ -39,6 +39,10 @@ export interface BaseModel {
   readonly zerosForNoPrompt: boolean;
 }
 
+/** Whether the UNet is shown a mask and the masked picture beside the latents, as inpainting models are. */
+export const inpaints = ({ unet, vae }: Pick<BaseModel, 'unet' | 'vae'>): boolean =>
+  unet.config.inChannels === 1 + 2 * vae.config.latentChannels;
+
 /** Throws UnsupportedModelError or UnsupportedConfigError, naming what cannot be built and what can. */
 export function readBaseModel(folder: DiffusersFolder): BaseModel {
   const family = families.find((one) => one.pipelineClasses.includes(folder.pipelineClass));
@@ -64,16 +68,27 @@ export function readBaseModel(folder: DiffusersFolder): BaseModel {
       );
     return { name, ...part(name, readClipTextConfig), tokenizer: createClipTokenizer(files) };
   });
+  const unet = part('unet', readUNetConfig);
+  const vae = part('vae', (config) => {
+    const { latentsMean, latentsStd, ...rest } = readAutoencoderConfig(config);
+    return family.normalizesLatents && latentsMean && latentsStd
+      ? { ...rest, latentsMean, latentsStd }
+      : rest;
+  });
+  const { inChannels } = unet.config;
+  const { latentChannels } = vae.config;
+  if (inChannels !== latentChannels && !inpaints({ unet, vae })) {
+    const kind =
+      inChannels === 2 * latentChannels ? ', as InstructPix2Pix has, which edits by instruction' : '';
+    throw new UnsupportedModelError(
+      `The UNet of ${folder.directory} takes ${inChannels} channels${kind}. Supported are ${latentChannels} (latents) and ${1 + 2 * latentChannels} (for inpainting: latents, mask, masked picture).`,
+    );
+  }
   return {
     directory: folder.directory,
     family,
-    unet: part('unet', readUNetConfig),
-    vae: part('vae', (config) => {
-      const { latentsMean, latentsStd, ...rest } = readAutoencoderConfig(config);
-      return family.normalizesLatents && latentsMean && latentsStd
-        ? { ...rest, latentsMean, latentsStd }
-        : rest;
-    }),
+    unet,
+    vae,
     textEncoders,
     tokenizer: textEncoders[0]!.tokenizer,
     schedulerConfig: folder.schedulerConfig,

@@ -1,6 +1,20 @@
 /** Latents as the autoencoder makes them and as the UNet sees them. */
 import type { AutoencoderConfig } from './autoencoder-kl';
 
+/** An autoencoder's word on a picture: unscaled latents are normal with this mean and log variance, each [channels, h, w]. */
+export interface LatentDistribution {
+  readonly mean: Float32Array;
+  readonly logvar: Float32Array;
+}
+
+/** Unscaled latents, drawn with unit-normal `noise` of their length. */
+export function sampleLatents({ mean, logvar }: LatentDistribution, noise: Float32Array): Float32Array {
+  return mean.map((center, i) => {
+    const deviation = Math.exp(0.5 * Math.min(Math.max(logvar[i]!, -30), 20));
+    return center + deviation * noise[i]!;
+  });
+}
+
 /** z · scale, or by channel (z − mean) · scale / std. `latents` is [N, channels, h, w], h·w = `places`. */
 export const scaleLatents = (
   config: AutoencoderConfig,

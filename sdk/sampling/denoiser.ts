@@ -1,10 +1,10 @@
 /** The UNet with classifier-free guidance (Ho & Salimans 2021), as the denoising loop sees it. */
-import { Graph } from '../graph/graph';
+import { Graph, type Value } from '../graph/graph';
 import { op } from '../graph/operators';
 import type { CreateSession, Feeds } from '../graph/session';
 import { loraAdapter } from '../lora/lora';
 import { loraFeeds, loraInputs, type WeightedLora } from '../lora/lora-weights';
-import { type BaseModel, weightsOf } from '../models/base-model';
+import { type BaseModel, inpaints, weightsOf } from '../models/base-model';
 import { guidanceEmbedding } from '../models/guidance-embedding';
 import {
   conditionFeeds,
@@ -24,6 +24,8 @@ export interface DenoiserShape {
   readonly size: readonly [number, number];
   /** Whether a second, negative prompt pulls away: twice the rows. */
   readonly guided: boolean;
+  /** Whether the guided prediction is brought back towards the prompt's own contrast, see `Conditions.guidanceRescale`. */
+  readonly rescaled?: boolean;
 }
 
 /** What stays the same over the steps of a run. */
@@ -33,6 +35,10 @@ export interface Conditions {
   /** Of each picture; read only when guided. */
   readonly negativePrompts: readonly PromptCondition[];
   readonly guidanceScale: number;
+  /** 0 to 1; read only when rescaled. */
+  readonly guidanceRescale?: number;
+  /** Of all pictures, where the UNet inpaints: mask (1: draw) and latents of the masked picture, [1 + channels, h, w] each. */
+  readonly masked?: Float32Array;
   /** Of all pictures, where the family is told; default: uncut, as large as what is drawn. */
   readonly sizes?: PictureSizes;
   readonly loras: readonly WeightedLora[];
@@ -56,10 +62,15 @@ export async function createDenoiser(
   // A UNet that takes the scale as an input has the guidance in it.
   const guided = shape.guided && config.timeCondDim === undefined;
   const rows = guided ? 2 * pictures : pictures;
-  const latentShape = [pictures, config.inChannels, ...size];
+  const { latentChannels } = base.vae.config;
+  const latentShape = [pictures, latentChannels, ...size];
+  const maskedShape = [pictures, 1 + latentChannels, ...size];
 
   const graph = new Graph();
   const latents = graph.input('latents', 'float32', latentShape);
+  const sample = inpaints(base)
+    ? op.Concat(latents, graph.input('masked', 'float32', maskedShape), { axis: 1 })
+    : latents;
   const timestep = graph.input('timestep', 'float32', [1]);
   const { textEmbeddings, pooledEmbeddings } = conditionInputs(graph, base, rows, base.tokenizer.maxLength);
   const timeIds = sizeInputs(graph, base, rows);
@@ -67,7 +78,7 @@ export async function createDenoiser(
     weightsOf(base, 'unet', graph, { adapt: loraAdapter(loraInputs(graph, 'unet', loraPaths, tensors)) }),
     config,
     {
-      sample: guided ? op.Concat(latents, latents, { axis: 0 }) : latents,
+      sample: guided ? op.Concat(sample, sample, { axis: 0 }) : sample,
       timesteps: op.Expand(timestep, { shape: [rows] }),
       textEmbeddings,
       ...(pooledEmbeddings && timeIds ? { added: { textEmbeds: pooledEmbeddings, timeIds } } : {}),
@@ -81,11 +92,12 @@ export async function createDenoiser(
     const [away, towards] = op.Split(prediction, { split: [pictures, pictures], axis: 0 });
     const guidanceScale = graph.input('guidanceScale', 'float32', []);
     output = op.Add(away!, op.Mul(op.Sub(towards!, away!), guidanceScale));
+    if (shape.rescaled) output = rescale(output, towards!, graph.input('guidanceRescale', 'float32', []));
   }
   const session = await createSession({ output });
 
   return {
-    under({ prompts, negativePrompts, guidanceScale, loras, sizes }) {
+    under({ prompts, negativePrompts, guidanceScale, guidanceRescale = 0, loras, sizes, masked }) {
       const [height, width] = size.map((side) => side * base.vae.config.factor) as [number, number];
       const whole: PictureSizes = [height, width, 0, 0, height, width];
       const constant = {
@@ -97,6 +109,8 @@ export async function createDenoiser(
         ),
         ...timestepCondFeed(config.timeCondDim, rows, guidanceScale),
         guidanceScale: float32([], [guidanceScale]),
+        guidanceRescale: float32([], [guidanceRescale]),
+        ...(masked ? { masked: float32(maskedShape, masked) } : {}),
       };
       return async (sample, at) => {
         const feeds = { ...constant, latents: float32(latentShape, sample), timestep: float32([1], [at]) };
@@ -105,6 +119,20 @@ export async function createDenoiser(
     },
     release: () => session.release(),
   };
+}
+
+/**
+ * Lin et al. 2023, equations 15 and 16: guidance raises a prediction's deviation, and pictures with it in contrast;
+ * `share` of it is brought to the deviation of the prompt's own. Of two deviations over as many values the ratio is
+ * the same with and without Bessel's correction.
+ */
+function rescale(guided: Value, towards: Value, share: Value): Value {
+  const deviation = (x: Value) => {
+    const distance = op.Sub(x, op.ReduceMean(x, { axes: [1, 2, 3], keepdims: 1 }));
+    return op.Sqrt(op.ReduceMean(op.Mul(distance, distance), { axes: [1, 2, 3], keepdims: 1 }));
+  };
+  const rescaled = op.Mul(guided, op.Div(deviation(towards), deviation(guided)));
+  return op.Add(guided, op.Mul(op.Sub(rescaled, guided), share));
 }
 
 function timestepCondFeed(features: number | undefined, rows: number, guidanceScale: number): Feeds {

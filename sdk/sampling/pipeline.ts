@@ -1,18 +1,22 @@
-/** Text encoder, denoiser and decoder together: prompts and seeds in, pictures out. */
+/** Text encoder, denoiser and autoencoder together: prompts, seeds and perhaps a photo in, pictures out. */
 import type { CreateSession } from '../graph/session';
 import type { WeightedLora } from '../lora/lora-weights';
 import type { BaseModel } from '../models/base-model';
+import { type LatentDistribution, sampleLatents, scaleLatents } from '../models/latents';
 import type { PromptCondition, PromptTokens } from '../models/text-condition';
-import { createRandom } from '../random';
+import { createRandom, type Random } from '../random';
 import { createScheduler, type SchedulerName } from '../schedulers/index';
-import { createDecoder } from './autoencoder';
+import { createDecoder, createEncoder, type Encoder } from './autoencoder';
 import { denoise } from './denoise';
 import { createDenoiser, type DenoiserShape } from './denoiser';
+import { type EncodedPhoto, encodePhoto, type Photo, type PhotoUse, photoRun } from './photo';
 import { createTextEncoder, pathsIn } from './text-encoder';
 
 export interface PipelineShape extends DenoiserShape {
   /** Layers that may carry a LoRA, as `unet.PATH` and `text_encoder.PATH`. */
   readonly loraPaths: readonly string[];
+  /** Whether pictures are encoded and decoded in tiles. */
+  readonly tiled?: boolean;
 }
 
 export interface Drawing {
@@ -25,29 +29,46 @@ export interface Drawing {
   readonly scheduler: SchedulerName;
   readonly steps: number;
   readonly guidanceScale: number;
+  /** 0 to 1; only where the pipeline's shape says `rescaled`. */
+  readonly guidanceRescale?: number;
+  /** A photo to begin from, and by how much it changes: above 0 to 1. */
+  readonly photo?: Pick<PhotoUse, 'photo' | 'strength'>;
   readonly loras: readonly WeightedLora[];
   readonly onStep?: (done: number, of: number) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
 export interface Pipeline {
+  /** For `draw`. The autoencoder's encoder is loaded at the first call. */
+  encode(photo: Photo): Promise<EncodedPhoto>;
   /** Pictures [3, H, W] in about [−1, 1], in the order of the seeds. */
   draw(drawing: Drawing): Promise<Float32Array[]>;
   release(): Promise<void>;
 }
 
+/** `random` gives each seed its numbers: of a picture first its noise, then its photo's, then what the sampler draws. */
 export async function createPipeline(
   base: BaseModel,
   shape: PipelineShape,
   createSession: CreateSession,
+  random: (seed: number) => Pick<Random, 'normals'> = createRandom,
 ): Promise<Pipeline> {
   const textEncoder = await createTextEncoder(base, shape.loraPaths, createSession);
   const denoiser = await createDenoiser(base, shape, pathsIn('unet', shape.loraPaths), createSession);
-  const decoder = await createDecoder(base, shape.size, createSession);
-  // An inpainting UNet takes more channels than a picture has latents; noise is drawn for the latents alone.
-  const elements = base.vae.config.latentChannels * shape.size[0] * shape.size[1];
+  const decoder = await createDecoder(base, shape.size, createSession, shape.tiled);
+  const { config } = base.vae;
+  const [height, width] = shape.size.map((side) => side * config.factor) as [number, number];
+  const places = shape.size[0] * shape.size[1];
+  const elements = config.latentChannels * places;
+  let encoder: Promise<Encoder> | undefined;
   return {
-    async draw({ prompts, negativePrompt, seeds, scheduler, steps, guidanceScale, loras, onStep, signal }) {
+    async encode(photo) {
+      encoder ??= createEncoder(base, height, width, createSession, shape.tiled);
+      return encodePhoto(base, await encoder, photo, width);
+    },
+    async draw(drawing) {
+      const { prompts, negativePrompt, seeds, scheduler, steps, loras, photo, onStep, signal } = drawing;
+      const { guidanceScale, guidanceRescale } = drawing;
       const known = new Map<string, PromptCondition>();
       const encode = async (prompt: PromptTokens | null) => {
         const key = prompt ? prompt.map((ids) => ids.join()).join(' ') : 'none';
@@ -58,13 +79,7 @@ export async function createPipeline(
       const lines: PromptCondition[] = [];
       for (const prompt of prompts) lines.push(await encode(prompt));
       const negative = shape.guided ? await encode(negativePrompt) : undefined;
-      const predict = denoiser.under({
-        prompts: lines,
-        negativePrompts: negative ? lines.map(() => negative) : [],
-        guidanceScale,
-        loras,
-      });
-      const randoms = seeds.map((seed) => createRandom(seed));
+      const randoms = seeds.map(random);
       const draw = () => {
         const noise = new Float32Array(elements * randoms.length);
         randoms.forEach((random, i) => {
@@ -72,13 +87,34 @@ export async function createPipeline(
         });
         return noise;
       };
+      const noise = draw();
       const stepper = createScheduler(scheduler, base.schedulerConfig, steps, randoms.length);
+      const sample = (distribution: LatentDistribution) => {
+        const each = draw();
+        for (let at = 0; at < each.length; at += elements) {
+          const latents = sampleLatents(distribution, each.subarray(at, at + elements));
+          each.set(scaleLatents(config, latents, places), at);
+        }
+        return each;
+      };
+      const { masked, ...photoParts } = photo
+        ? photoRun({ ...photo, scheduler: stepper, steps, pictures: seeds.length, sample })
+        : {};
+      const predict = denoiser.under({
+        prompts: lines,
+        negativePrompts: negative ? lines.map(() => negative) : [],
+        guidanceScale,
+        loras,
+        ...(guidanceRescale === undefined ? {} : { guidanceRescale }),
+        ...(masked ? { masked } : {}),
+      });
       const latents = await denoise({
         scheduler: stepper,
-        noise: draw(),
+        noise,
+        ...photoParts,
         drawNoise: draw,
         predict,
-        ...(onStep ? { onStep: (done: number) => onStep(done, stepper.timesteps.length) } : {}),
+        ...(onStep ? { onStep } : {}),
         ...(signal ? { signal } : {}),
       });
       const pictures: Float32Array[] = [];
@@ -91,6 +127,7 @@ export async function createPipeline(
       await textEncoder.release();
       await denoiser.release();
       await decoder.release();
+      await (await encoder)?.release();
     },
   };
 }

@@ -25,7 +25,9 @@ export const ddim: CreateScheduler = (config, steps, pictures = 1) => {
 
   return {
     timesteps,
+    order: 1,
     initialNoiseScale: 1,
+    level: (index) => schedule.level(timesteps[index]!),
     scaleModelInput: unscaled,
     step(modelOutput, index, sample) {
       const timestep = timesteps[index]!;

@@ -28,7 +28,9 @@ export const ddpm: CreateScheduler = (config, steps, pictures = 1) => {
 
   return {
     timesteps,
+    order: 1,
     initialNoiseScale: 1,
+    level: (index) => schedule.level(timesteps[index]!),
     scaleModelInput: unscaled,
     step(modelOutput, index, sample, drawNoise) {
       const timestep = timesteps[index]!;

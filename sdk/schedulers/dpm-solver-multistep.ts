@@ -58,7 +58,9 @@ export const dpmSolverMultistep: CreateScheduler = (config, steps, pictures = 1)
   return {
     timesteps,
     sigmas,
+    order: 1,
     initialNoiseScale: 1,
+    level: (index) => variancePreserving(sigmas[index]!),
     scaleModelInput: unscaled,
     step(modelOutput, index, sample, drawNoise) {
       const level = variancePreserving(sigmas[index]!);

@@ -2,6 +2,7 @@ import { linearCombination } from './linear-combination';
 import { predictOriginal } from './prediction';
 import type { CreateScheduler } from './scheduler';
 import { ignoring, readSchedulerConfig } from './scheduler-config';
+import { varianceExploding } from './sigmas';
 import { eulerStep, explodingSteps, networkInput } from './variance-exploding';
 
 const component = 'EulerAncestralDiscreteScheduler';
@@ -24,7 +25,9 @@ export const eulerAncestral: CreateScheduler = (config, steps) => {
   return {
     timesteps,
     sigmas,
+    order: 1,
     initialNoiseScale,
+    level: (index) => varianceExploding(sigmas[index]!),
     scaleModelInput: (sample, index) => networkInput(sample, sigmas[index]!),
     step(modelOutput, index, sample, drawNoise) {
       const sigma = sigmas[index]!;
@@ -32,7 +35,12 @@ export const eulerAncestral: CreateScheduler = (config, steps) => {
       const up = Math.sqrt((to ** 2 * (sigma ** 2 - to ** 2)) / sigma ** 2);
       const down = Math.sqrt(to ** 2 - up ** 2);
 
-      const original = predictOriginal(schedule.predictionType, modelOutput, sample, { alpha: 1, sigma });
+      const original = predictOriginal(
+        schedule.predictionType,
+        modelOutput,
+        sample,
+        varianceExploding(sigma),
+      );
       const lowered = eulerStep(sample, original, sigma, down);
       return linearCombination([1, lowered], [up, drawNoise(sample.length)]);
     },

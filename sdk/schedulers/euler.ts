@@ -1,6 +1,7 @@
 import { predictOriginal } from './prediction';
 import type { CreateScheduler } from './scheduler';
 import { readSchedulerConfig } from './scheduler-config';
+import { varianceExploding } from './sigmas';
 import { eulerStep, explodingSteps, networkInput } from './variance-exploding';
 
 /** Euler steps of the probability-flow ODE dx/dσ = (x − x₀)/σ (Karras et al. 2022, algorithm 2 without churn). */
@@ -20,11 +21,18 @@ export const euler: CreateScheduler = (config, steps) => {
   return {
     timesteps,
     sigmas,
+    order: 1,
     initialNoiseScale,
+    level: (index) => varianceExploding(sigmas[index]!),
     scaleModelInput: (sample, index) => networkInput(sample, sigmas[index]!),
     step(modelOutput, index, sample) {
       const sigma = sigmas[index]!;
-      const original = predictOriginal(schedule.predictionType, modelOutput, sample, { alpha: 1, sigma });
+      const original = predictOriginal(
+        schedule.predictionType,
+        modelOutput,
+        sample,
+        varianceExploding(sigma),
+      );
       return eulerStep(sample, original, sigma, sigmas[index + 1]!);
     },
   };

@@ -3,6 +3,7 @@ import { clipped } from './original-bounds';
 import { predictOriginal } from './prediction';
 import type { CreateScheduler } from './scheduler';
 import { ignoring, readSchedulerConfig } from './scheduler-config';
+import { varianceExploding } from './sigmas';
 import { explodingSteps, networkInput } from './variance-exploding';
 
 const component = 'HeunDiscreteScheduler';
@@ -28,12 +29,14 @@ export const heun: CreateScheduler = (config, steps) => {
   return {
     timesteps,
     sigmas,
+    order: 2,
     initialNoiseScale,
+    level: (index) => varianceExploding(sigmas[index]!),
     scaleModelInput: (sample, index) => networkInput(sample, sigmas[index]!),
     step(modelOutput, index, sample) {
       const sigma = sigmas[index]!;
       const original = clip(
-        predictOriginal(schedule.predictionType, modelOutput, sample, { alpha: 1, sigma }),
+        predictOriginal(schedule.predictionType, modelOutput, sample, varianceExploding(sigma)),
       );
       const slope = linearCombination([1 / sigma, sample], [-1 / sigma, original]);
       if (!start) {

@@ -61,6 +61,7 @@ export const pndm: CreateScheduler = (config, steps) => {
   /** Newest first. */
   let outputs: readonly Float32Array[] = [];
   let slopes: readonly Float32Array[] = [];
+  let evaluations = 0;
   let first: Float32Array | undefined;
   const rungeKuttaStep = (output: Float32Array, index: number, sample: Float32Array) => {
     const stage = index % 4;
@@ -79,17 +80,21 @@ export const pndm: CreateScheduler = (config, steps) => {
 
   return {
     timesteps,
+    order: 1,
     initialNoiseScale: 1,
+    level: (index) => schedule.level(timesteps[index]!),
     scaleModelInput: unscaled,
     step(modelOutput, index, sample) {
       if (rungeKutta && index < start.length) return rungeKuttaStep(modelOutput, index, sample);
       const timestep = timesteps[index]!;
-      if (!rungeKutta && index === 1) {
-        // Where the first step led: take it again with the mean of both outputs.
+      evaluations += 1;
+      if (!rungeKutta && evaluations === 2) {
+        // Where the first step led: take it again with the mean of both outputs. diffusers does so also where a run
+        // begins later, at a timestep that is not visited twice, and so ends one step above the last.
         const mean = linearCombination([1 / 2, modelOutput], [1 / 2, outputs[0]!]);
         return transfer(first!, mean, timestep + stride, timestep);
       }
-      if (index === 0) first = sample;
+      if (evaluations === 1) first = sample;
       outputs = [modelOutput, ...outputs].slice(0, 4);
       const weights = adamsBashforth[outputs.length - 1]!;
       const combined = linearCombination(...outputs.map((output, i) => [weights[i]!, output] as const));

@@ -1,5 +1,6 @@
 /** What every sampler is to the denoising loop. */
 import { InvalidOptionError } from '../errors';
+import type { NoiseLevel } from './prediction';
 import type { SchedulerConfig } from './scheduler-config';
 
 /** Unit-normal noise of the given length; `random.normals` is one. Called in the order of the steps. */
@@ -13,7 +14,8 @@ export type DrawNoise = (length: number) => Float32Array;
  *       output = model(scaleModelInput(latents, index), timestep)
  *       latents = step(output, index, latents, random.normals)
  *
- * Multistep samplers remember earlier outputs, so steps are made in order and each run has its own scheduler.
+ * A run may begin at a later index, from a picture with as much noise as `level` says (denoise.ts). Multistep samplers
+ * remember earlier outputs, so steps are made in order and each run has its own scheduler.
  */
 export interface Scheduler {
   /** What the model is told at each evaluation; fractional for the Euler family. Some samplers evaluate more
@@ -21,8 +23,12 @@ export interface Scheduler {
   readonly timesteps: readonly number[];
   /** Noise per unit of signal at each evaluation and after the last; absent where a sampler has no such table. */
   readonly sigmas?: readonly number[];
+  /** Evaluations that a step takes, all but a first or last: 2 for Heun's method, else 1 (diffusers' `order`). */
+  readonly order: 1 | 2;
   /** Standard deviation of the latents that the first step expects. */
   readonly initialNoiseScale: number;
+  /** How much of the picture and how much noise the sample of evaluation `index` holds. */
+  level(index: number): NoiseLevel;
   /** The sample as the network is to see it. */
   scaleModelInput(sample: Float32Array, index: number): Float32Array;
   /** The sample after evaluation `index`, a new array. Deterministic samplers never call `drawNoise`. */

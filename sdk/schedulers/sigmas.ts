@@ -91,6 +91,9 @@ export function respacedSigmas(
 export const finalSigma = (read: ConfigReader, sigmas: ArrayLike<number>): number =>
   read.choice('final_sigmas_type', ['zero', 'sigma_min'], 'zero') === 'zero' ? 0 : sigmas[0]!;
 
+/** The sample x₀ + σ·noise of the Euler family. */
+export const varianceExploding = (sigma: number): NoiseLevel => ({ alpha: 1, sigma });
+
 /** The variance-preserving sample at σ: α² + σ² = 1. */
 export function variancePreserving(sigma: number): NoiseLevel {
   const alpha = 1 / Math.sqrt(sigma ** 2 + 1);

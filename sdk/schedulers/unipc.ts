@@ -89,7 +89,9 @@ export const unipc: CreateScheduler = (config, steps, pictures = 1) => {
   return {
     timesteps,
     sigmas,
+    order: 1,
     initialNoiseScale: 1,
+    level: (index) => variancePreserving(sigmas[index]!),
     scaleModelInput: unscaled,
     step(modelOutput, index, sample) {
       const level = variancePreserving(sigmas[index]!);

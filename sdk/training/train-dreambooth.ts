@@ -7,7 +7,7 @@ import { InvalidOptionError, TrainingDivergedError } from '../errors';
 import type { CreateSession, Feeds } from '../graph/session';
 import { initialLora, loraTargets, textEncoderAttention, unetAttention } from '../lora/lora';
 import { type BaseModel, type ComponentName, tensorsOf } from '../models/base-model';
-import { scaleLatents } from '../models/latents';
+import { type LatentDistribution, sampleLatents, scaleLatents } from '../models/latents';
 import {
   conditionFeeds,
   type PictureSizes,
@@ -24,10 +24,8 @@ import { denoisingProblem, type Trained } from './denoising-problem';
 import type { TrainingSettings } from './presets';
 import { createTrainer, type Trainer, type TrainerState } from './trainer';
 
-/** The distribution of a picture's unscaled latents, [channels, h, w] each, and the sizes it comes from. */
-export interface TrainingPicture {
-  readonly mean: Float32Array;
-  readonly logvar: Float32Array;
+/** The distribution of a picture's latents, and the sizes it comes from. */
+export interface TrainingPicture extends LatentDistribution {
   readonly sizes: PictureSizes;
 }
 
@@ -266,11 +264,9 @@ function drawBatch(
   const places = size[0] * size[1];
   const latents = new Float32Array(rows * elements);
   const pictureNoise = random.normals(rows * elements);
-  shown.forEach(({ mean, logvar }, row) => {
-    for (let i = 0; i < elements; i++) {
-      const deviation = Math.exp(0.5 * Math.min(Math.max(logvar[i]!, -30), 20));
-      latents[row * elements + i] = mean[i]! + deviation * pictureNoise[row * elements + i]!;
-    }
+  shown.forEach((picture, row) => {
+    const noise = pictureNoise.subarray(row * elements, (row + 1) * elements);
+    latents.set(sampleLatents(picture, noise), row * elements);
   });
   const scaled = scaleLatents(base.vae.config, latents, places);
   const noise = random.normals(rows * elements);

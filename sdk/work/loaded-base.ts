@@ -46,6 +46,13 @@ export function openBase(path: string): OpenedBase {
   };
 }
 
+/** The side of the pictures that a base was made for, in pixels. */
+export const usualSide = ({ unet, vae }: BaseModel): number => unet.config.sampleSize * vae.config.factor;
+
+/** Whether pictures of `pixels` go through the autoencoder in tiles where nobody says: see README, Large pictures. */
+export const wantsTiles = (base: BaseModel, pixels: number): boolean =>
+  pixels > Math.max(usualSide(base), base.vae.config.sampleSize) ** 2;
+
 /** Sessions on the device and threads that the engine was told. */
 export function sessionsOf({ device, threads }: WorkContext, purpose: SessionOptions = {}): CreateSession {
   return (outputs) =>

@@ -12,7 +12,8 @@ import { type BaseModel, tensorsOf } from '../models/base-model';
 import { type PromptTokens, tokenizePrompt } from '../models/text-condition';
 import type { SchedulerName } from '../schedulers/index';
 import type { SettingValue, Subject } from '../subjects/subjects';
-import { latentSize, loadPipeline, openBase } from './loaded-base';
+import { latentSize, loadPipeline, openBase, usualSide, wantsTiles } from './loaded-base';
+import { type PhotoRequest, preparePhoto, refuseMissingMask } from './photo-request';
 import { withTrained } from './trained-weights';
 import type { WorkContext } from './work-context';
 
@@ -35,6 +36,14 @@ export interface GenerationRequest {
   readonly width: number | null;
   readonly height: number | null;
   readonly scheduler: SchedulerName;
+  /** Lin et al. 2023: how much of the contrast that guidance adds is taken back, 0 to 1. */
+  readonly guidanceRescale: number;
+  /** A photo to draw from or into; null: from nothing. */
+  readonly photo: PhotoRequest | null;
+  /** How many pictures are drawn at a time. */
+  readonly batch: number;
+  /** Whether the autoencoder works in tiles; null: where pictures are large. */
+  readonly vaeTiling: boolean | null;
 }
 
 /** A picture as it leaves the engine. */
@@ -76,16 +85,23 @@ export const runGeneration: RunGeneration = async (request, context) => {
   const loras = request.subjects.flatMap(({ subject, weight }): WeightedLora[] =>
     subject.kind === 'lora' ? [{ layers: readLora(subject, base), weight }] : [],
   );
-  const side = base.unet.config.sampleSize * base.vae.config.factor;
-  const [width, height] = [request.width ?? side, request.height ?? side];
+  refuseMissingMask(base, request.photo);
+  const photo = request.photo && (await preparePhoto(request.photo, request, base, context));
+  const side = usualSide(base);
+  const { width, height } = photo?.size ?? { width: request.width ?? side, height: request.height ?? side };
   const guidanceScale = request.guidanceScale ?? opened.defaults.guidanceScale;
   const steps = request.steps ?? opened.defaults.steps;
   const prompt = tokenize(base, request.text, context);
-  // One picture at a time: each is then the same alone as among others.
+  const { seeds, guidanceRescale } = request;
+  const guided = guidanceScale > 1;
+  // One picture at a time, unless several are asked for: each is then to the bit the same alone as among others.
+  const batch = Math.min(request.batch, seeds.length);
   const pipeline = await loadPipeline(context, { ...opened, base }, full?.id ?? '', {
-    pictures: 1,
+    pictures: batch,
     size: latentSize(base, { width, height }),
-    guided: guidanceScale > 1,
+    guided,
+    rescaled: guided && guidanceRescale > 0,
+    tiled: request.vaeTiling ?? wantsTiles(base, width * height),
     loraPaths: [...new Set(loras.flatMap(({ layers }) => [...layers.keys()]))].sort(),
   });
   onProgress({ phase: 'load', step: 1, steps: 1 });
@@ -97,31 +113,45 @@ export const runGeneration: RunGeneration = async (request, context) => {
     height,
     scheduler: request.scheduler,
     negativePrompt: request.negativePrompt,
+    ...(request.photo ? { strength: request.photo.strength } : {}),
+    ...(guidanceRescale > 0 ? { guidanceRescale } : {}),
+    ...(batch > 1 ? { batch } : {}),
   };
+  const encoded = photo && { photo: await pipeline.encode(photo.photo), strength: request.photo!.strength };
+  const groups = Math.ceil(seeds.length / batch);
   const pictures: GeneratedPicture[] = [];
-  for (const [i, seed] of request.seeds.entries()) {
-    const [planes] = await pipeline.draw({
-      prompts: [prompt],
+  for (let group = 0; group < groups; group++) {
+    const wanted = seeds.slice(group * batch, (group + 1) * batch);
+    const drawn = await pipeline.draw({
+      prompts: Array.from({ length: batch }, () => prompt),
       negativePrompt: request.negativePrompt === '' ? null : tokenize(base, request.negativePrompt, context),
-      seeds: [seed],
+      // The last group may be short: the pipeline draws as many as it was loaded for.
+      seeds: Array.from({ length: batch }, (_, i) => wanted[i] ?? wanted[0]!),
       scheduler: request.scheduler,
       steps,
       guidanceScale,
+      guidanceRescale,
+      ...(encoded ? { photo: encoded } : {}),
       loras,
       signal,
       onStep: (done, of) => {
         onProgress({
           phase: 'sample',
-          step: i * of + done,
-          steps: of * request.seeds.length,
-          imagesPerStep: 1 / of,
+          step: group * of + done,
+          steps: of * groups,
+          imagesPerStep: batch / of,
         });
       },
     });
-    const made = { prompt: request.prompt, seed, ...settings };
-    const texts = { parameters: parametersText(request, made), dreambooth: JSON.stringify(made) };
-    const png = await encodePng(fromPlanes(planes!, { width, height }), texts);
-    pictures.push({ png, width, height, seed, prompt: request.prompt, settings });
+    for (const [i, seed] of wanted.entries()) {
+      const picture = fromPlanes(drawn[i]!, { width, height });
+      const finished = photo ? photo.finish(picture) : picture;
+      const made = { prompt: request.prompt, seed, ...settings };
+      const texts = { parameters: parametersText(request, made), dreambooth: JSON.stringify(made) };
+      const png = await encodePng(finished, texts);
+      const size = { width: finished.width, height: finished.height };
+      pictures.push({ png, ...size, seed, prompt: request.prompt, settings });
+    }
   }
   return pictures;
 };
@@ -148,7 +178,7 @@ export function readLora(subject: Subject, base: BaseModel): LoraLayers {
 
 /** The line that other tools read back from a picture. */
 function parametersText(
-  { prompt, negativePrompt }: GenerationRequest,
+  { prompt, negativePrompt, photo }: GenerationRequest,
   {
     seed,
     steps,
@@ -159,5 +189,6 @@ function parametersText(
   }: { seed: number; steps: number; guidanceScale: number; width: number; height: number; scheduler: string },
 ): string {
   const negative = negativePrompt === '' ? '' : `\nNegative prompt: ${negativePrompt}`;
-  return `${prompt}${negative}\nSteps: ${steps}, Sampler: ${scheduler}, CFG scale: ${guidanceScale}, Seed: ${seed}, Size: ${width}x${height}`;
+  const strength = photo ? `, Denoising strength: ${photo.strength}` : '';
+  return `${prompt}${negative}\nSteps: ${steps}, Sampler: ${scheduler}, CFG scale: ${guidanceScale}, Seed: ${seed}, Size: ${width}x${height}${strength}`;
 }

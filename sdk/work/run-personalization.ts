@@ -2,12 +2,12 @@
 import { cpSync, existsSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { readFloat32 } from '../checkpoint/safetensors';
-import { TrainingDivergedError } from '../errors';
+import { TrainingDivergedError, UnsupportedModelError } from '../errors';
 import { writePng } from '../images/png';
 import { readImage } from '../images/read-image';
 import { resizeShorterSide } from '../images/resize';
 import type { RgbImage } from '../images/rgb-image';
-import { tensorsOf } from '../models/base-model';
+import { inpaints, tensorsOf } from '../models/base-model';
 import { tokenizePrompt } from '../models/text-condition';
 import { createRandom } from '../random';
 import { forTraining } from '../runtime/session';
@@ -18,7 +18,15 @@ import type { SettingValue } from '../subjects/subjects';
 import { checkClassName, checkIdentifier, chooseIdentifier } from '../tokenizers/identifier';
 import { effectiveSettings, type TrainingSettings } from '../training/presets';
 import { type DreamBoothHooks, type DreamBoothRun, trainDreamBooth } from '../training/train-dreambooth';
-import { checkWeights, latentSize, loadPipeline, type OpenedBase, openBase, sessionsOf } from './loaded-base';
+import {
+  checkWeights,
+  latentSize,
+  loadPipeline,
+  type OpenedBase,
+  openBase,
+  sessionsOf,
+  usualSide,
+} from './loaded-base';
 import type { PersonalizationSettings } from './personalization-settings';
 import { writeTrainedWeights } from './trained-weights';
 import { readCheckpoint, writeCheckpoint } from './training-checkpoint';
@@ -85,6 +93,11 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   onProgress({ phase: 'load', step: 0, steps: 1 });
   const opened = openBase(job.basePath);
   const { base } = opened;
+  if (inpaints(base)) {
+    throw new UnsupportedModelError(
+      `${base.directory} is an inpainting model, which learns from masked pictures; subjects are not learned on one. Learn on the model that it was made from.`,
+    );
+  }
   checkWeights(base);
   const { preset = opened.defaults.preset, ...given } = job.settings;
   const settings = effectiveSettings(preset, given as Partial<TrainingSettings>);
@@ -97,7 +110,7 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
       : '');
   if (job.identifier !== null && identifier !== '')
     for (const warning of checkIdentifier(base.tokenizer, identifier)) onWarning(warning);
-  const side = settings.resolution ?? base.unet.config.sampleSize * base.vae.config.factor;
+  const side = settings.resolution ?? usualSide(base);
   const size = latentSize(base, { resolution: side });
   const prompts = {
     instance: fillPrompt(settings.instancePrompt, { identifier, className: job.className }),

@@ -92,6 +92,7 @@ const textConfig = (hidden: number, layers: number, activation: string, vocabula
 });
 
 const autoencoderConfig: Config = {
+  sample_size: 128,
   block_out_channels: [32, 64],
   down_block_types: ['DownEncoderBlock2D', 'DownEncoderBlock2D'],
   up_block_types: ['UpDecoderBlock2D', 'UpDecoderBlock2D'],

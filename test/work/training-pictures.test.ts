@@ -89,6 +89,7 @@ describe('class images', () => {
       drawn.push(...seeds);
       return seeds.map((seed) => new Float32Array(3 * 8 * 8).fill(seed / 10));
     },
+    encode: () => expect.fail('class images begin from no photo'),
     async release() {},
   };
 

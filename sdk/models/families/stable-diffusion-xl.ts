@@ -7,7 +7,11 @@ import type { BaseModelFamily } from './family';
 
 export const stableDiffusionXL: BaseModelFamily = {
   title: 'Stable Diffusion XL',
-  pipelineClasses: ['StableDiffusionXLPipeline'],
+  pipelineClasses: [
+    'StableDiffusionXLPipeline',
+    'StableDiffusionXLImg2ImgPipeline',
+    'StableDiffusionXLInpaintPipeline',
+  ],
   textEncoders: ['text_encoder', 'text_encoder_2'],
   addsSizes: true,
   normalizesLatents: true,

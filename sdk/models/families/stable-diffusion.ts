@@ -3,7 +3,11 @@ import type { BaseModelFamily } from './family';
 
 export const stableDiffusion: BaseModelFamily = {
   title: 'Stable Diffusion 1 and 2',
-  pipelineClasses: ['StableDiffusionPipeline'],
+  pipelineClasses: [
+    'StableDiffusionPipeline',
+    'StableDiffusionImg2ImgPipeline',
+    'StableDiffusionInpaintPipeline',
+  ],
   textEncoders: ['text_encoder'],
   addsSizes: false,
   normalizesLatents: false,
