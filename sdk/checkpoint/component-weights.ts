@@ -72,20 +72,27 @@ function noWeights(folder: string, names: readonly string[]): Error {
 
 function openShards(folder: string, index: string): Map<string, StoredTensor> {
   const map = weightMap(index);
-  const opened = new Map<string, ReadonlyMap<string, StoredTensor>>();
   const tensors = new Map<string, StoredTensor>();
+  const shardOf = new Map<string, string>();
+  for (const path of componentWeightFiles(folder)) {
+    for (const [key, tensor] of openSafetensors(path).tensors) {
+      const other = shardOf.get(key);
+      if (other !== undefined)
+        throw new BrokenFileError(
+          path,
+          `Tensor ${key} is in ${other} and in ${path}: which one is meant cannot be told. Fetch both again.`,
+        );
+      shardOf.set(key, path);
+      tensors.set(key, tensor);
+    }
+  }
   for (const [key, shard] of Object.entries(map)) {
     const path = join(folder, String(shard));
-    const shardTensors = opened.get(path) ?? openSafetensors(path).tensors;
-    opened.set(path, shardTensors);
-    const tensor = shardTensors.get(key);
-    if (tensor === undefined) {
+    if (shardOf.get(key) !== path)
       throw new BrokenFileError(
         path,
         `Tensor ${key} is not in ${path}, where ${index} says it is. Fetch both again.`,
       );
-    }
-    tensors.set(key, tensor);
   }
   return tensors;
 }

@@ -1,10 +1,12 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { MissingFileError, UnsupportedModelError } from '../errors';
 import type { StoredTensor } from '../tensor';
 import { isPickle, openComponentWeights, refusePickle } from './component-weights';
+import { foreignFile, magicBytes } from './file-magic';
 import { type JsonObject, readJsonFile } from './json-file';
 import { canonicalKeys } from './key-spellings';
+import { inWords, notAPipeline } from './other-folders';
 import { openTokenizerFiles, type TokenizerFiles } from './tokenizer-files';
 
 /** A part of a checkpoint that has weights. */
@@ -73,10 +75,8 @@ export function openDiffusersFolder(path: string): DiffusersFolder {
 /** What a folder's `model_index.json` tells of it. Throws what `openDiffusersFolder` throws. */
 export function recognizeDiffusersFolder(path: string) {
   const directory = checkpointDirectory(path);
-  const modelIndex = readJsonFile(
-    join(directory, 'model_index.json'),
-    `every diffusers folder has one. ${whatABaseIs}`,
-  );
+  if (!existsSync(join(directory, 'model_index.json'))) throw notAPipeline(directory, whatABaseIs);
+  const modelIndex = readJsonFile(join(directory, 'model_index.json'), 'every diffusers folder has one');
   const pipelineClass = String(modelIndex['_class_name']);
   return { directory, modelIndex, pipelineClass, classes: supportedClasses(directory, modelIndex) };
 }
@@ -89,7 +89,7 @@ export function supportedClasses(what: string, modelIndex: JsonObject): Map<stri
     : undefined;
   if (required === undefined) {
     throw new UnsupportedModelError(
-      `${what} is a ${pipelineClass}, which is not supported; supported: ${Object.keys(supportedPipelines).join(', ')}.`,
+      `${what} is a ${pipelineClass}${inWords(pipelineClass)}, which is not supported; supported: ${Object.keys(supportedPipelines).join(', ')}.`,
     );
   }
   const classes = componentClasses(modelIndex);
@@ -119,13 +119,26 @@ export function checkpointDirectory(path: string): string {
   if (!existsSync(path)) throw new MissingFileError(path, `There is no ${path}. ${whatABaseIs}.`);
   if (!statSync(path).isDirectory()) {
     if (isPickle(path)) throw refusePickle(path);
-    throw new UnsupportedModelError(`${path} is a file, not a folder. ${whatABaseIs}.`);
+    throw (
+      (path.endsWith('.json') ? undefined : foreignFile(path, headOf(path))) ??
+      new UnsupportedModelError(`${path} is a file, not a folder. ${whatABaseIs}.`)
+    );
   }
   const reference = join(path, 'refs', 'main');
   if (basename(path).startsWith('models--') && existsSync(reference)) {
     return join(path, 'snapshots', readFileSync(reference, 'utf8').trim());
   }
   return path;
+}
+
+function headOf(path: string): Uint8Array {
+  const head = Buffer.alloc(magicBytes);
+  const handle = openSync(path, 'r');
+  try {
+    return head.subarray(0, readSync(handle, head, 0, magicBytes, 0));
+  } finally {
+    closeSync(handle);
+  }
 }
 
 function refuseUnsupported(directory: string, name: string, className: string): void {

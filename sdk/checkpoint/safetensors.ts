@@ -11,6 +11,7 @@ import {
   type Tensor,
 } from '../tensor';
 import { writeFileAtomically } from './atomic-file';
+import { foreignFile, magicBytes } from './file-magic';
 import { isJsonObject, type JsonObject } from './json-file';
 
 /*
@@ -33,7 +34,8 @@ const dataTypeOfTag = new Map(
 /**
  * Reads and checks the header of a `.safetensors` file; no tensor is read. Every returned tensor names the
  * file by its absolute path with symbolic links resolved, and its absolute byte offset there.
- * Throws MissingFileError, or BrokenFileError naming the tensor and the bytes found and wanted.
+ * Throws MissingFileError, BrokenFileError naming the tensor and the bytes found and wanted, or UnsupportedModelError for
+ * a file of another format.
  */
 export function openSafetensors(path: string): Safetensors {
   const file = realFile(path);
@@ -43,6 +45,8 @@ export function openSafetensors(path: string): Safetensors {
     if (status.isDirectory())
       throw new BrokenFileError(path, `${path} is a folder: name the .safetensors file in it.`);
     const { size } = status;
+    const foreign = foreignFile(path, readBytes(handle, 0, Math.min(size, magicBytes), path));
+    if (foreign) throw foreign;
     const length = headerLength(handle, size, path);
     const header = parseHeader(readBytes(handle, 8, length, path), path);
     return {
@@ -190,14 +194,37 @@ function parseHeader(bytes: Uint8Array, path: string): JsonObject {
     new BrokenFileError(path, `${path} is not a .safetensors file: its header is not a JSON object.`, {
       cause,
     });
+  let text: string;
   let header: unknown;
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    header = JSON.parse(text);
   } catch (cause) {
     throw notAHeader(cause);
   }
   if (!isJsonObject(header)) throw notAHeader();
+  const twice = repeatedKey(text);
+  if (twice !== undefined)
+    throw new BrokenFileError(
+      path,
+      `Tensor ${twice} is twice in the header of ${path}: which one is meant cannot be told. Fetch or write the file again.`,
+    );
   return header;
+}
+
+/** The first key that a JSON object's text has twice, which parsing hides: the last one wins. */
+function repeatedKey(text: string): string | undefined {
+  const seen = new Set<string>();
+  let depth = 0;
+  for (const [token, key, colon] of text.matchAll(/"((?:[^"\\]|\\.)*)"(\s*:)?|[{}[\]]/g)) {
+    if (token === '{' || token === '[') depth++;
+    else if (token === '}' || token === ']') depth--;
+    else if (depth === 1 && colon !== undefined && key !== undefined) {
+      if (seen.has(key)) return key;
+      seen.add(key);
+    }
+  }
+  return undefined;
 }
 
 function metadataOf(header: JsonObject): Record<string, string> {

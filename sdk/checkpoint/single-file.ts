@@ -21,8 +21,7 @@ import type { TokenizerFiles } from './tokenizer-files';
 
 interface SingleFileFamily extends LdmFamily {
   readonly pipelineClass: string;
-  /** A key that only this family has. */
-  readonly sign: string;
+  /** The text encoders, whose places in the file tell the line; the last one's is the line's own. */
   readonly textEncoders: readonly TextEncoderPlace[];
   readonly schedulerClass: string;
   readonly predictionType: 'epsilon' | 'v_prediction';
@@ -39,7 +38,6 @@ interface TextEncoderPlace {
 const families: readonly SingleFileFamily[] = [
   {
     pipelineClass: 'StableDiffusionXLPipeline',
-    sign: 'conditioner.embedders.1.model.token_embedding.weight',
     textEncoders: [
       {
         name: 'text_encoder',
@@ -62,7 +60,6 @@ const families: readonly SingleFileFamily[] = [
   },
   {
     pipelineClass: 'StableDiffusionPipeline',
-    sign: 'cond_stage_model.model.token_embedding.weight',
     textEncoders: [
       { name: 'text_encoder', prefix: 'cond_stage_model.model.', naming: 'open-clip', lastLayer: false },
     ],
@@ -75,7 +72,6 @@ const families: readonly SingleFileFamily[] = [
   },
   {
     pipelineClass: 'StableDiffusionPipeline',
-    sign: 'cond_stage_model.transformer.text_model.embeddings.token_embedding.weight',
     textEncoders: [
       { name: 'text_encoder', prefix: 'cond_stage_model.transformer.', naming: 'clip', lastLayer: true },
     ],
@@ -86,6 +82,9 @@ const families: readonly SingleFileFamily[] = [
     predictionType: 'epsilon',
   },
 ];
+
+const unetPrefix = 'model.diffusion_model.';
+const vaePrefix = 'first_stage_model.';
 
 /**
  * Opens a single-file checkpoint of the Stable Diffusion 1, 2 or XL line as if it were a folder: configs from the
@@ -119,11 +118,30 @@ export function openSingleFile(path: string): DiffusersFolder {
 /** What a file's header tells of it: its line of models and its UNet's config. Throws what `openSingleFile` throws. */
 export function recognizeSingleFile(path: string) {
   const { tensors, metadata } = openSafetensors(path);
-  const family = families.find(({ sign }) => tensors.has(sign));
-  const unetTensors = within(tensors, 'model.diffusion_model.');
-  const vaeTensors = within(tensors, 'first_stage_model.');
-  if (!family || unetTensors.size === 0 || vaeTensors.size === 0) throw notABase(path, tensors);
-  return { tensors, metadata, family, unetTensors, vaeTensors, unet: ldmUNetConfig(unetTensors, family) };
+  const keys = [...tensors.keys()];
+  const holds = (prefix: string) => keys.some((key) => key.startsWith(prefix));
+  const family = families.find(({ textEncoders }) => holds(textEncoders.at(-1)!.prefix));
+  const kind = kindOfFile(keys);
+  if (!family || kind !== aBaseModel || !holds(unetPrefix)) throw notABase(path, keys, kind);
+  const lacking = [
+    ...(holds(vaePrefix) ? [] : [`autoencoder (${vaePrefix}…)`]),
+    ...family.textEncoders
+      .filter(({ prefix }) => !holds(prefix))
+      .map(({ name, prefix }) => `${name} (${prefix}…)`),
+  ];
+  if (lacking.length > 0)
+    throw new UnsupportedModelError(
+      `${path} has a UNet, but no ${lacking.join(' and no ')}: it was made to be used with that of another file. Take the full version of it, or a folder in the diffusers layout.`,
+    );
+  const unetTensors = within(tensors, unetPrefix);
+  return {
+    tensors,
+    metadata,
+    family,
+    unetTensors,
+    vaeTensors: within(tensors, vaePrefix),
+    unet: ldmUNetConfig(unetTensors, family),
+  };
 }
 
 function within(tensors: LdmTensors, prefix: string): Map<string, StoredTensor> {
@@ -176,11 +194,15 @@ function schedulerConfig(
   };
 }
 
-function notABase(path: string, tensors: LdmTensors): UnsupportedModelError {
-  const keys = [...tensors.keys()];
-  const kind = kindOfFile(keys);
+function notABase(path: string, keys: readonly string[], kind: string | undefined): UnsupportedModelError {
+  const single = keys.length === 1 && !keys[0]!.includes('.') ? 'a textual-inversion embedding' : undefined;
+  const some = keys.slice(0, 3).join(', ');
+  const what =
+    kind === aBaseModel
+      ? 'a base model with parts missing, its UNet or its text encoder'
+      : (kind ?? single ?? `no checkpoint that is known here (its keys begin with ${some})`);
   return new UnsupportedModelError(
-    `${path} is ${kind === aBaseModel ? 'a base model with parts missing' : (kind ?? `no checkpoint that is known here (its keys begin with ${keys.slice(0, 3).join(', ')})`)}. ` +
+    `${path} is ${what}, not a base model. ` +
       `A base model in one file is a Stable Diffusion 1, 2 or XL checkpoint with UNet, autoencoder and text encoder in it; give that, or a folder in the diffusers layout, instead of ${basename(path)}.`,
   );
 }

@@ -75,16 +75,7 @@ export function readBaseModel(folder: DiffusersFolder): BaseModel {
       ? { ...rest, latentsMean, latentsStd }
       : rest;
   });
-  const { inChannels } = unet.config;
-  const { latentChannels } = vae.config;
-  if (inChannels !== latentChannels && !inpaints({ unet, vae })) {
-    const kind =
-      inChannels === 2 * latentChannels ? ', as InstructPix2Pix has, which edits by instruction' : '';
-    throw new UnsupportedModelError(
-      `The UNet of ${folder.directory} takes ${inChannels} channels${kind}. Supported are ${latentChannels} (latents) and ${1 + 2 * latentChannels} (for inpainting: latents, mask, masked picture).`,
-    );
-  }
-  return {
+  return checked({
     directory: folder.directory,
     family,
     unet,
@@ -93,7 +84,43 @@ export function readBaseModel(folder: DiffusersFolder): BaseModel {
     tokenizer: textEncoders[0]!.tokenizer,
     schedulerConfig: folder.schedulerConfig,
     zerosForNoPrompt: family.addsSizes && folder.modelIndex['force_zeros_for_empty_prompt'] !== false,
-  };
+  });
+}
+
+/** Refuses parts that do not belong together: what a UNet is told is as wide as what the text encoders say. */
+function checked(base: BaseModel): BaseModel {
+  const { directory, family, unet, vae, textEncoders } = base;
+  const { crossAttentionDim, addition, inChannels } = unet.config;
+  const { latentChannels } = vae.config;
+  const refuse = (what: string) =>
+    new UnsupportedModelError(`The UNet of ${directory} ${what}: they do not belong together.`);
+  if (inChannels !== latentChannels && !inpaints(base)) {
+    const kinds: Readonly<Record<number, string>> = {
+      [2 * latentChannels]: ', as InstructPix2Pix has, which edits by instruction',
+      [latentChannels + 3]: ', as an upscaler has, which sees a small picture beside the latents',
+    };
+    throw new UnsupportedModelError(
+      `The UNet of ${directory} takes ${inChannels} channels${kinds[inChannels] ?? ''}. Supported are ${latentChannels} (latents) and ${1 + 2 * latentChannels} (for inpainting: latents, mask, masked picture).`,
+    );
+  }
+  if ((addition !== undefined) !== family.addsSizes)
+    throw refuse(
+      addition
+        ? `takes sizes and pooled text, as Stable Diffusion XL's does, beside the text encoders of a ${family.title}`
+        : `takes no sizes and pooled text, which a ${family.title} has`,
+    );
+  const features = textEncoders.map(({ config }) => config.hiddenSize);
+  const given = features.reduce((sum, one) => sum + one, 0);
+  if (given !== crossAttentionDim)
+    throw refuse(
+      `attends to texts of ${crossAttentionDim} features; ${textEncoders.map(({ name }) => name).join(' and ')} give ${features.join(' + ')}`,
+    );
+  const pooled = textEncoders.at(-1)!.config.projectionDim;
+  if (addition && addition.input !== pooled + 6 * addition.features)
+    throw refuse(
+      `takes ${addition.input} features of sizes and pooled text (projection_class_embeddings_input_dim); six sizes of ${addition.features} and a pooled text of ${pooled} are ${pooled + 6 * addition.features}`,
+    );
+  return base;
 }
 
 /** What of a component is not as in its file: trained or exchanged weights, LoRA. */

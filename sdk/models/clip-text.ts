@@ -46,6 +46,8 @@ export function readClipTextConfig(config: ModelConfig): ClipTextConfig {
     projectionDim: read.number('projection_dim', 512),
     endTokenId: read.number('eos_token_id', 49407),
   };
+  if (parsed.hiddenSize % parsed.heads !== 0)
+    read.refuse('num_attention_heads', [`a divisor of hidden_size, ${parsed.hiddenSize}`]);
   read.close();
   return parsed;
 }

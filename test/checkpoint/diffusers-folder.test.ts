@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openDiffusersFolder } from '../../sdk/checkpoint/diffusers-folder';
 import { checkpointFingerprint } from '../../sdk/checkpoint/fingerprint';
@@ -193,6 +193,60 @@ describe('refusing', () => {
 
   test('a folder of something else', () => {
     expect(refusal(join(base, 'unet')).message).toMatch(/no file .*model_index\.json.*diffusers folder/);
+  });
+
+  test.each([
+    ['config.json', { _class_name: 'AutoencoderKL' }, /an autoencoder alone \(AutoencoderKL\)/],
+    ['config.json', { architectures: ['CLIPTextModel'] }, /a text encoder alone \(CLIPTextModel\)/],
+    ['config.json', { _class_name: 'ControlNetModel' }, /a ControlNet \(/],
+    ['adapter_config.json', { peft_type: 'LORA' }, /holds a LoRA .*dreambooth subjects import/],
+    ['model_index.json', { _class_name: 'StableDiffusion3Pipeline' }, /\(Stable Diffusion 3\), which is not/],
+    [
+      'model_index.json',
+      { _class_name: 'StableDiffusionUpscalePipeline' },
+      /\(an upscaler of finished pictures\)/,
+    ],
+  ])('a folder whose %s is %j, in words', (name, json, message) => {
+    const folder = mkdtempSync(join(tmpdir(), 'base-other-'));
+    writeFileSync(join(folder, name), JSON.stringify(json));
+    expect(refusal(folder)).toBeInstanceOf(UnsupportedModelError);
+    expect(refusal(folder).message).toMatch(message);
+    rmSync(folder, { recursive: true });
+  });
+
+  test('a file that is no checkpoint, by its first bytes', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'base-other-'));
+    writeFileSync(join(folder, 'model.gguf'), 'GGUF\u0003\0\0\0');
+    expect(refusal(join(folder, 'model.gguf'))).toBeInstanceOf(UnsupportedModelError);
+    expect(refusal(join(folder, 'model.gguf')).message).toMatch(/a GGUF file/);
+    rmSync(folder, { recursive: true });
+  });
+
+  test('shards: a missing one, a tensor in two, one in another than the index says', () => {
+    const unet = join(base, 'unet');
+    const part = (n: number) => join(unet, `diffusion_pytorch_model-0000${n}-of-00002.safetensors`);
+    const one = float32([1], Float32Array.of(1));
+    const index = join(unet, 'diffusion_pytorch_model.safetensors.index.json');
+    const list = (map: object) => writeFileSync(index, JSON.stringify({ weight_map: map }));
+    const whole = join(unet, 'diffusion_pytorch_model.safetensors');
+    const kept = readFileSync(whole);
+    rmSync(whole);
+    const [first, second] = [part(1), part(2)].map((path) => basename(path)) as [string, string];
+    list({ a: first, b: second });
+    writeSafetensors(part(1), [['a', one]]);
+    expect(refusal(base)).toBeInstanceOf(MissingFileError);
+    expect(refusal(base).message).toMatch(/no file .*00002-of.*which .*index\.json names/);
+    writeSafetensors(part(2), [
+      ['b', one],
+      ['a', one],
+    ]);
+    expect(refusal(base)).toBeInstanceOf(BrokenFileError);
+    expect(refusal(base).message).toMatch(/Tensor a is in .*00001-of.* and in .*00002-of/);
+    writeSafetensors(part(2), [['b', one]]);
+    list({ a: second, b: second });
+    expect(refusal(base).message).toMatch(/Tensor a is not in .*00002-of.*where .*index\.json says/);
+    for (const path of [part(1), part(2), index]) rmSync(path);
+    writeFileSync(whole, kept);
   });
 
   test.each(['unet', 'vae', 'text_encoder'])('a %s without its config or weights', (name) => {

@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openSafetensors, readFloat32, readTensor, writeSafetensors } from '../../sdk/checkpoint/safetensors';
-import { BrokenFileError, DiskFullError, MissingFileError } from '../../sdk/errors';
+import { BrokenFileError, DiskFullError, MissingFileError, UnsupportedModelError } from '../../sdk/errors';
 import { float32, type Tensor } from '../../sdk/tensor';
 
 vi.mock('node:fs', async (original) => {
@@ -79,7 +79,11 @@ describe('a file that is not whole says what was found and wanted', () => {
   const entry = { dtype: 'F32', shape: [2], data_offsets: [0, 8] };
   const bytes = new Uint8Array(8);
 
-  const refused = (path: string, message: RegExp, type = BrokenFileError) => {
+  const refused = (
+    path: string,
+    message: RegExp,
+    type: abstract new (...given: never[]) => Error = BrokenFileError,
+  ) => {
     expect(() => openSafetensors(path)).toThrow(type);
     expect(() => openSafetensors(path)).toThrow(message);
   };
@@ -93,6 +97,37 @@ describe('a file that is not whole says what was found and wanted', () => {
   test('another kind of file', () => {
     writeFileSync(join(folder, 'page'), '<!DOCTYPE html><html></html>');
     refused(join(folder, 'page'), /page is not a \.safetensors file/);
+  });
+  test.each([
+    [
+      'a Git LFS pointer',
+      'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n',
+      /git lfs pull/,
+      BrokenFileError,
+    ],
+    ['a web page', '<!DOCTYPE html><html>', /a web page/, BrokenFileError],
+    ['a JSON text', '{ "error": "gated" }', /a JSON text/, BrokenFileError],
+    ['GGUF', 'GGUF\u0003\0\0\0\0\0', /a GGUF file/, UnsupportedModelError],
+    [
+      'a zip',
+      'PK\u0003\u0004\0\0\u0008\u0008\0\0',
+      /zip archive.*pickle.*\.safetensors/,
+      UnsupportedModelError,
+    ],
+    ['a pickle', Buffer.from('80028a0a6cfc9c46f920', 'hex'), /Python pickle/, UnsupportedModelError],
+  ])('%s under the name', (_, bytes, message, type) => {
+    const path = join(folder, 'foreign.safetensors');
+    writeFileSync(path, bytes);
+    refused(path, message, type);
+  });
+  test('a tensor that is twice in the header', () => {
+    const entry = '{"dtype":"F32","shape":[1],"data_offsets":[0,4]}';
+    const json = `{"__metadata__":{"a":"\\"b\\": {"},"a":${entry},"b":${entry.replace('[0,4]', '[4,8]')},"a":${entry}}`;
+    const head = Buffer.alloc(8);
+    head.writeBigUInt64LE(BigInt(json.length));
+    const path = join(folder, 'twice.safetensors');
+    writeFileSync(path, Buffer.concat([head, Buffer.from(json), Buffer.alloc(8)]));
+    refused(path, /Tensor a is twice in the header/);
   });
   test('a header beyond the end', () => {
     writeFileSync(join(folder, 'short'), Uint8Array.of(100, 0, 0, 0, 0, 0, 0, 0, 0x7b));

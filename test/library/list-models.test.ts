@@ -45,6 +45,9 @@ function putCheckpoint(file: string, family: keyof typeof sign, channels = 4): s
   const linear = family !== 'SD 1';
   const shapes: Record<string, number[]> = {
     [sign[family]]: [4, 8],
+    ...(family === 'SDXL'
+      ? { 'conditioner.embedders.0.transformer.text_model.final_layer_norm.bias': [8] }
+      : {}),
     'first_stage_model.decoder.conv_in.weight': [8, 4, 1, 1],
     'model.diffusion_model.input_blocks.0.0.weight': [8, channels, 3, 3],
     'model.diffusion_model.input_blocks.1.0.out_layers.3.weight': [8, 8, 3, 3],
@@ -145,7 +148,7 @@ describe('what cannot be used is said, and spoils nothing', () => {
     });
     expect(found['old.ckpt']!.problem).toMatch(/pickle/);
     expect(found['lora']!.problem).toMatch(/is a LoRA, not a base model/);
-    expect(found['flux']!.problem).toMatch(/FluxPipeline, which is not supported/);
+    expect(found['flux']!.problem).toMatch(/FluxPipeline \(FLUX\), which is not supported/);
     expect(found['org/half']!.problem).toMatch(/Get the rest with: dreambooth models pull org\/half$/);
     expect(found['org/begun']!.problem).toMatch(/Get the rest with: dreambooth models pull org\/begun$/);
     expect(found['good']!.problem).toBeUndefined();
