@@ -35,6 +35,7 @@ const supportedPipelines: Readonly<Record<string, readonly string[]>> = {
   StableDiffusionPipeline: parts,
   StableDiffusionImg2ImgPipeline: parts,
   StableDiffusionInpaintPipeline: parts,
+  LatentConsistencyModelPipeline: parts,
   StableDiffusionXLPipeline: partsOfXL,
   StableDiffusionXLImg2ImgPipeline: partsOfXL,
   StableDiffusionXLInpaintPipeline: partsOfXL,

@@ -15,7 +15,6 @@ const pipelines: readonly (readonly [pipelineClass: RegExp, what: string])[] = [
   [/ControlNet|Adapter/, 'a base model with further networks beside it: give the base model'],
   [/Upscale|SuperResolution/, 'an upscaler of finished pictures'],
   [/InstructPix2Pix/, 'a model that edits by instruction'],
-  [/XLImg2Img/, 'the refiner of Stable Diffusion XL, or a base model saved for redrawing alone'],
   [/PixArt|Hunyuan|Lumina|AuraFlow|Sana|Qwen|ZImage|HiDream|Chroma|Cog|Bria/, 'a diffusion transformer'],
 ];
 

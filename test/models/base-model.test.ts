@@ -3,7 +3,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openDiffusersFolder } from '../../sdk/checkpoint/diffusers-folder';
-import { MissingWeightError, UnsupportedConfigError, WeightShapeError } from '../../sdk/errors';
+import {
+  MissingWeightError,
+  UnsupportedConfigError,
+  UnsupportedModelError,
+  WeightShapeError,
+} from '../../sdk/errors';
 import { Graph } from '../../sdk/graph/graph';
 import { decodeLatents, readAutoencoderConfig } from '../../sdk/models/autoencoder-kl';
 import { type BaseModel, readBaseModel, weightsOf } from '../../sdk/models/base-model';
@@ -118,4 +123,33 @@ test('an autoencoder graph is built from its config alone', () => {
     graph.input('latents', 'float32', [1, base.vae.config.latentChannels, 4, 6]),
   );
   expect(picture.shape).toEqual([1, 3, 4 * base.vae.config.factor, 6 * base.vae.config.factor]);
+});
+
+describe('parts that do not belong together', () => {
+  const opened = openDiffusersFolder(folder);
+  const changed = (component: string, change: object) => {
+    const part = opened.components.get(component)!;
+    const components = new Map(opened.components);
+    components.set(component, { ...part, config: { ...part.config, ...change } });
+    return () => readBaseModel({ ...opened, components });
+  };
+
+  test.each([
+    ['unet', { in_channels: 7 }, /takes 7 channels, as an upscaler has/],
+    ['unet', { in_channels: 8 }, /takes 8 channels, as InstructPix2Pix has/],
+    ['unet', { cross_attention_dim: 40 }, /attends to texts of 40 features; text_encoder give 32/],
+    [
+      'unet',
+      {
+        addition_embed_type: 'text_time',
+        addition_time_embed_dim: 8,
+        projection_class_embeddings_input_dim: 80,
+      },
+      /takes sizes and pooled text, as Stable Diffusion XL's does/,
+    ],
+  ])('%s with %j', (component, change, message) => {
+    expect(changed(component, {})).not.toThrow();
+    expect(changed(component, change)).toThrow(UnsupportedModelError);
+    expect(changed(component, change)).toThrow(message);
+  });
 });

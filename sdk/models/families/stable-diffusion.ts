@@ -7,6 +7,7 @@ export const stableDiffusion: BaseModelFamily = {
     'StableDiffusionPipeline',
     'StableDiffusionImg2ImgPipeline',
     'StableDiffusionInpaintPipeline',
+    'LatentConsistencyModelPipeline',
   ],
   textEncoders: ['text_encoder'],
   addsSizes: false,
