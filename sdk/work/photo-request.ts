@@ -60,11 +60,10 @@ export async function preparePhoto(
   if (!shown.includes(1)) {
     throw new InvalidOptionError(
       'mask',
-      `The mask ${mask.name} has no white, so nothing would be drawn: paint white what is to be drawn anew.`,
+      `Nothing would be drawn, since ${mask.name} has no white: paint white what is to be drawn anew.`,
     );
   }
-  if (!shown.includes(0))
-    onWarning(`The mask ${mask.name} is white all over: the whole photo is drawn anew.`);
+  if (!shown.includes(0)) onWarning(`The whole photo is drawn anew, since ${mask.name} is white all over.`);
   const pasted = lightness(resize(painted, whole.width, whole.height, filter));
   return {
     size,
@@ -101,6 +100,6 @@ function checkShape(mask: PictureSize, photo: PictureSize, name: string): void {
   if (Math.abs(stretched - 1) <= 0.02) return;
   throw new InvalidOptionError(
     'mask',
-    `The mask ${name} is ${mask.width}×${mask.height} pixels and the photo ${photo.width}×${photo.height}, which is another shape: paint it over the photo itself.`,
+    `Mask and photo differ in shape, ${name} being ${mask.width}×${mask.height} pixels and the photo ${photo.width}×${photo.height}: paint the mask over the photo itself.`,
   );
 }
