@@ -10,7 +10,8 @@ const layers = [
   ['sampling'],
   ['training'],
   ['subjects'],
-  ['work', 'library'],
+  ['work'],
+  ['library'],
   ['jobs'],
   ['index'],
 ];
@@ -45,6 +46,9 @@ const onlyIn = (folder, name) => ({
   from: { path: '^(sdk|adapters|examples)/', pathNot: [`^sdk/${folder}/`] },
   to: { path: `(^|node_modules/)${name}(/|$)` },
 });
+
+/** What reaches other machines. */
+const network = '(^|node_modules/)(@huggingface/hub|undici)(/|$)|^(node:)?(http|https|http2|net|tls|dgram)$';
 
 /** Folders of `kind` import the package by its name and their own files. */
 const onlyThePackage = (kind) => ({
@@ -92,6 +96,13 @@ module.exports = {
     },
     onlyIn('runtime', 'onnxruntime-node'),
     onlyIn('images', 'sharp'),
+    {
+      name: 'network-only-in-hub',
+      comment: 'one command fetches, and only when it is given',
+      severity: 'error',
+      from: { path: '^(sdk|adapters|examples)/', pathNot: ['^sdk/library/hub\\.ts$'] },
+      to: { path: network },
+    },
     onlyThePackage('adapters'),
     onlyThePackage('examples'),
     {

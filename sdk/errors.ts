@@ -69,6 +69,30 @@ export class UnsupportedModelError extends DreamBoothError {
   }
 }
 
+/** The hub has no such model, or none of that revision: correct the id. */
+export class UnknownModelError extends DreamBoothError {
+  readonly model: string;
+
+  constructor(model: string, message: string, options?: ErrorOptions) {
+    super('unknown-model', message, options);
+    this.model = model;
+  }
+}
+
+/** The hub gives a model only to some: accept its terms, give a token that may read it, or choose another. */
+export class HubAccessError extends DreamBoothError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('hub-access', message, options);
+  }
+}
+
+/** The hub cannot be reached, is busy or broke off: repeat the call later, which goes on from what has arrived. */
+export class HubUnreachableError extends DreamBoothError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('hub-unreachable', message, options);
+  }
+}
+
 /** A weight is NaN or infinite: the file is damaged or its training diverged; use another. */
 export class NonFiniteWeightError extends DreamBoothError {
   readonly tensor: string;

@@ -6,6 +6,8 @@ export {
   DiskFullError,
   DreamBoothError,
   EngineCrashedError,
+  HubAccessError,
+  HubUnreachableError,
   InvalidNameError,
   InvalidOptionError,
   JobStateError,
@@ -18,6 +20,7 @@ export {
   StoppedError,
   TrainingDivergedError,
   UnknownJobError,
+  UnknownModelError,
   UnknownSubjectError,
   UnreadableImageError,
   UnsupportedConfigError,
@@ -50,10 +53,14 @@ export { generate, personalize, resumeJob } from './jobs/top-level';
 export type { ToyEvaluationRequest, ToyRow } from './jobs/toy-evaluation';
 export { evaluateToybox, meanReport, toyDevelopmentSubjects, toyTestSubjects } from './jobs/toy-evaluation';
 export type { ToyTrial } from './jobs/toy-trial';
+export type { WeightVariant } from './library/choose-files';
+export { weightVariants } from './library/choose-files';
 export type { ModelDescription } from './library/describe-model';
 export type { FoundModel, ListModelsOptions, ModelList } from './library/list-models';
 export { listModels } from './library/list-models';
 export type { ModelPlace } from './library/model-places';
+export type { ModelOnHub, PulledModel, PullOptions } from './library/pull-model';
+export { pullModel } from './library/pull-model';
 export type { Backend } from './runtime/backends';
 export type { Device } from './runtime/session';
 export type { SchedulerName } from './schedulers/index';

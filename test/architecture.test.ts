@@ -50,6 +50,7 @@ describe('a planted fault is found', () => {
     'sdk/checkpoint/s.ts': 'export type S = number; export const s = 1;',
     'sdk/images/i.ts':
       "import sharp from 'sharp'; import { s } from '../checkpoint/s'; export const i = [sharp, s];",
+    'sdk/library/hub.ts': "import 'undici'; export const hub = () => import('@huggingface/hub');",
     'sdk/runtime/r.ts': "import * as ort from 'onnxruntime-node'; export const r = ort;",
     'adapters/cli/c.ts': "import { a } from 'dreambooth'; import 'node:path'; export const c = a;",
     'examples/e.ts': "import { a } from 'dreambooth'; export const e = a;",
@@ -113,6 +114,18 @@ describe('a planted fault is found', () => {
       'adapters/cli/pixels.ts',
       "import sharp from 'sharp'; export const pixels = sharp;",
     ],
+    [
+      'network-only-in-hub',
+      'sdk/library/pull.ts',
+      "export const models = async () => (await import('@huggingface/hub')).listModels;",
+    ],
+    [
+      'network-only-in-hub',
+      'sdk/jobs/serve.ts',
+      "import { createServer } from 'node:http'; export { createServer };",
+    ],
+    ['network-only-in-hub', 'adapters/cli/ask.ts', "import { fetch } from 'undici'; export { fetch };"],
+    ['layer-of-library', 'sdk/library/up.ts', "import { a } from '../jobs/a'; export const up = a;"],
     [
       'adapters-import-the-package',
       'adapters/cli/inside.ts',

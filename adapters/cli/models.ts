@@ -1,5 +1,6 @@
-import type { FoundModel } from 'dreambooth';
-import type { CommonOptions, Session } from './session';
+import type { FoundModel, ModelOnHub, WeightVariant } from 'dreambooth';
+import { bytesText } from './progress-view';
+import { type CommonOptions, quoted, type Session, untilInterrupted } from './session';
 
 interface ListOptions extends CommonOptions {
   readonly in?: readonly string[];
@@ -28,6 +29,40 @@ export async function listCommand({ loadSdk, output }: Session, options: ListOpt
     output.say('Next: dreambooth personalize PHOTOS... --class NOUN --base MODEL');
 }
 
+interface PullCommandOptions extends CommonOptions {
+  readonly variant?: WeightVariant;
+  readonly include?: readonly string[];
+}
+
+export async function pullCommand(session: Session, id: string, options: PullCommandOptions): Promise<void> {
+  const { output } = session;
+  const sdk = await session.loadSdk();
+  output.started(null);
+  const show = ({ commit, licence, page, files, bytes, bytesToFetch, cache }: ModelOnHub) => {
+    const [whole, rest] = [bytesText(bytes), bytesText(bytesToFetch)];
+    const left = rest === whole ? '' : bytesToFetch === 0 ? ', all here' : `, ${rest} of it not here yet`;
+    output.say(`${id} at ${commit.slice(0, 7)}: ${files.length} files, ${whole}${left}`);
+    output.say(`Licence: ${licence ?? 'none is named'}; see ${page}`);
+    output.say(`Into ${cache}`);
+  };
+  try {
+    const { variant, include } = options;
+    const { files: _, ...pulled } = await untilInterrupted(session, (run) =>
+      sdk.pullModel(id, { variant, include, onFound: show, ...run }),
+    );
+    const { base, path, family, precision } = pulled;
+    output.done({ files: [path], ...pulled, id: base }, [path]);
+    output.say(
+      `${family}, ${precision}. Next: dreambooth personalize PHOTOS... --class NOUN --base ${quoted(base)}`,
+    );
+  } catch (error) {
+    const code = (error as { code?: unknown } | null)?.code;
+    if (code === 'stopped')
+      output.say(`What has arrived is kept. Go on with: dreambooth models pull ${quoted(id)}`);
+    throw error;
+  }
+}
+
 function line(
   { id, family, layout, precision, bytes, place, state, problem }: FoundModel,
   width: number,
@@ -42,12 +77,4 @@ function line(
 function firstSentence(text: string): string {
   const sentence = text.split(/\. (?=[A-Z])/)[0]!;
   return sentence.length > 160 ? `${sentence.slice(0, 159)}…` : sentence;
-}
-
-/** `830 kB`, `2.1 GB`; decimal, as the hub and most systems count. */
-export function bytesText(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
-  const unit = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, bytes)) / 3)));
-  const value = bytes / 1000 ** unit;
-  return `${value >= 100 || unit === 0 ? value.toFixed(0) : value.toPrecision(2)} ${units[unit]}`;
 }

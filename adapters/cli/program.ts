@@ -201,6 +201,23 @@ export function createProgram(session: Session, onExitCode: (code: number) => vo
       models,
     ),
   ).action(async (_, self) => (await import('./models')).listCommand(session, self.optsWithGlobals()));
+  command(
+    'pull',
+    'fetch one from its hub into the Hugging Face cache; goes on where it was stopped',
+    'dreambooth models pull stable-diffusion-v1-5/stable-diffusion-v1-5',
+    models,
+  )
+    .argument('<id>', 'organisation/name, or organisation/name@revision')
+    .addOption(
+      new Option(
+        '--variant <name>',
+        'weights in half or in full precision (default: fp16 where it is published)',
+      ).choices(['fp16', 'full']),
+    )
+    .option('--include <file>', 'this file of it, in place of what is needed; may be repeated', collect)
+    .action(async (id, _, self) =>
+      (await import('./models')).pullCommand(session, id, self.optsWithGlobals()),
+    );
   listByDefault(findable(models), async (self) =>
     (await import('./models')).listCommand(session, self.optsWithGlobals()),
   );

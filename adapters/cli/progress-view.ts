@@ -11,6 +11,7 @@ export interface ProgressView {
 }
 
 const names: { readonly [Name in Phase]: string } = {
+  download: 'Fetching',
   load: 'Loading the model',
   photos: 'Reading photos',
   'class-images': 'Drawing class images',
@@ -39,9 +40,7 @@ function createLines(stream: NodeJS.WritableStream): ProgressView {
       last = now;
       phase = step.phase;
       const figures = describe(step);
-      stream.write(
-        `${names[step.phase]} ${step.step}/${step.steps}${figures === '' ? '' : `  ${figures}`}\n`,
-      );
+      stream.write(`${names[step.phase]} ${amount(step)}${figures === '' ? '' : `  ${figures}`}\n`);
     },
     interrupt() {},
     end() {},
@@ -64,7 +63,7 @@ function createBar(stream: NodeJS.WritableStream): ProgressView {
       bar = new progress.SingleBar(
         {
           stream: stream as NodeJS.WriteStream,
-          format: '{name} {bar} {value}/{total}  {figures}',
+          format: '{name} {bar} {amount}  {figures}',
           barCompleteChar: '█',
           barIncompleteChar: '░',
           barsize: 24,
@@ -77,11 +76,11 @@ function createBar(stream: NodeJS.WritableStream): ProgressView {
         },
         progress.Presets.shades_classic,
       );
-      bar.start(steps, step, { name: names[phase], figures: describe(latest) });
+      bar.start(steps, step, { name: names[phase], amount: amount(latest), figures: describe(latest) });
       shown = phase;
     }
     bar.setTotal(steps);
-    bar.update(step, { name: names[phase], figures: describe(latest) });
+    bar.update(step, { name: names[phase], amount: amount(latest), figures: describe(latest) });
   };
   const remove = () => {
     bar?.stop();
@@ -102,13 +101,27 @@ function createBar(stream: NodeJS.WritableStream): ProgressView {
   };
 }
 
+/** `12/400`, of what is fetched `1.2 GB of 4.3 GB`. */
+function amount({ phase, step, steps }: StepEnd): string {
+  return phase === 'download' ? `${bytesText(step)} of ${bytesText(steps)}` : `${step}/${steps}`;
+}
+
+/** `830 kB`, `2.1 GB`; decimal, as hubs and most systems count. */
+export function bytesText(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  const unit = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  const value = bytes / 1000 ** unit;
+  return `${value >= 100 || unit === 0 ? value.toFixed(0) : value.toPrecision(2)} ${units[unit]}`;
+}
+
 /** `loss 0.0812  6.1 images/s  1:32 left`, as far as known. */
-function describe({ loss, imagesPerSecond, secondsLeft }: StepEnd): string {
+function describe({ loss, imagesPerSecond, bytesPerSecond, secondsLeft }: StepEnd): string {
   return [
     loss === undefined ? '' : `loss ${loss.toFixed(4)}`,
     imagesPerSecond === undefined
       ? ''
       : `${imagesPerSecond < 100 ? imagesPerSecond.toPrecision(2) : imagesPerSecond.toFixed(0)} images/s`,
+    bytesPerSecond === undefined ? '' : `${bytesText(bytesPerSecond)}/s`,
     secondsLeft === null || secondsLeft === 0 ? '' : `${duration(secondsLeft)} left`,
   ]
     .filter((part) => part !== '')

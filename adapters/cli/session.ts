@@ -66,6 +66,21 @@ export async function withEngine<Result>(
 export const homeArgument = ({ home }: CommonOptions) =>
   home === undefined ? '' : ` --home ${quoted(home)}`;
 
+/** Runs what needs no engine, showing its progress; the first interrupt stops it, the second ends the program. */
+export async function untilInterrupted<Result>(
+  { output, onInterrupt, exit }: Session,
+  work: (run: RunOptions) => Promise<Result>,
+): Promise<Result> {
+  const controller = new AbortController();
+  const stopListening = onInterrupt(() => (controller.signal.aborted ? exit(130) : controller.abort()));
+  try {
+    return await work({ onProgress: output.progress, signal: controller.signal });
+  } finally {
+    stopListening();
+    output.endProgress();
+  }
+}
+
 /** What to type once there is a subject. */
 export const nextPicture = (name: string, options: CommonOptions) =>
   `Next: dreambooth generate "a photo of @${name} in the snow"${homeArgument(options)}`;

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomically } from '../checkpoint/atomic-file';
+import { type FileLock, liveHolder, takeLock } from '../checkpoint/file-lock';
 import { readJsonFile } from '../checkpoint/json-file';
 import { writeFailure } from '../checkpoint/write-failure';
 import { BrokenFileError, JobStateError, UnknownJobError } from '../errors';
@@ -11,7 +12,6 @@ import { type Home, makeFolder } from '../subjects/home';
 import { nearestFirst } from '../subjects/subject-name';
 import { personalizationSettings } from '../work/personalization-settings';
 import { phases } from '../work/progress';
-import { type FileLock, liveHolder, takeLock } from './file-lock';
 
 const recordFile = 'job.json';
 

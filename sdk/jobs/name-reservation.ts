@@ -1,9 +1,9 @@
 import { join } from 'node:path';
+import { type FileLock, takeLock } from '../checkpoint/file-lock';
 import { NameTakenError } from '../errors';
 import { type Home, makeFolder } from '../subjects/home';
 import { checkSubjectName, nameStem } from '../subjects/subject-name';
 import { subjectExists } from '../subjects/subjects';
-import { type FileLock, takeLock } from './file-lock';
 
 export interface NameReservation extends FileLock {
   readonly name: string;

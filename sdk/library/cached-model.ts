@@ -34,11 +34,7 @@ export function describeCached(path: string, name: string): ModelDescription {
     return describeModel(path);
   } catch (error) {
     if (!(error instanceof MissingFileError)) throw error;
-    throw new MissingFileError(
-      error.path,
-      `The download of ${name} is not whole: ${error.message} Get the rest with: ${pull(name)}`,
-      { cause: error },
-    );
+    throw new MissingFileError(error.path, notWhole(name, error.message), { cause: error });
   }
 }
 
@@ -49,7 +45,7 @@ export function modelIn(snapshot: string, name: string): string {
   if (file === undefined) {
     throw new MissingFileError(
       join(snapshot, 'model_index.json'),
-      `The download of ${name} is not whole: there is no model_index.json and no .safetensors file in ${snapshot}. Get the rest with: ${pull(name)}`,
+      notWhole(name, `There is no model_index.json and no .safetensors file in ${snapshot}.`),
     );
   }
   if (others.length > 0) {
@@ -62,6 +58,9 @@ export function modelIn(snapshot: string, name: string): string {
 }
 
 const pull = (name: string) => `dreambooth models pull ${name}`;
+
+const notWhole = (name: string, reason: string) =>
+  `The download of ${name} is not whole; get the rest with ${pull(name)}: ${reason}`;
 
 function notCached(name: string, id: HubId | undefined, cache: string): MissingFileError {
   const folder = id && repositoryFolder(cache, id);

@@ -1,6 +1,7 @@
 /** What a run tells while it goes on, from the numerics up to whoever waits for it. */
 
 export const phases = [
+  'download',
   'load',
   'photos',
   'class-images',
@@ -21,6 +22,8 @@ export interface PhaseStep {
   readonly loss?: number;
   /** Images that one step works on, for the speed. */
   readonly imagesPerStep?: number;
+  /** Likewise bytes. */
+  readonly bytesPerStep?: number;
 }
 
 /** Events of a run, one union. */
@@ -46,6 +49,7 @@ export interface StepEnd {
   readonly steps: number;
   readonly loss?: number;
   readonly imagesPerSecond?: number;
+  readonly bytesPerSecond?: number;
   /** To the end of this phase; null until it can be told. */
   readonly secondsLeft: number | null;
 }
@@ -60,7 +64,7 @@ const window = 30_000;
 export function createProgressMeter(now: () => number): (step: PhaseStep) => StepEnd {
   let phase: Phase | undefined;
   let seen: { readonly step: number; readonly at: number }[] = [];
-  return ({ imagesPerStep, ...current }) => {
+  return ({ imagesPerStep, bytesPerStep, ...current }) => {
     if (current.phase !== phase || current.step <= (seen.at(-1)?.step ?? -1)) seen = [];
     phase = current.phase;
     const at = now();
@@ -75,6 +79,7 @@ export function createProgressMeter(now: () => number): (step: PhaseStep) => Ste
       kind: 'step-end',
       ...current,
       ...(known && imagesPerStep !== undefined ? { imagesPerSecond: imagesPerStep * stepsPerSecond } : {}),
+      ...(known && bytesPerStep !== undefined ? { bytesPerSecond: bytesPerStep * stepsPerSecond } : {}),
       secondsLeft: left === 0 ? 0 : known ? left / stepsPerSecond : null,
     };
   };

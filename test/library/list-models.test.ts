@@ -147,10 +147,10 @@ describe('what cannot be used is said, and spoils nothing', () => {
       'org/begun': 'broken',
     });
     expect(found['old.ckpt']!.problem).toMatch(/pickle/);
-    expect(found['lora']!.problem).toMatch(/is a LoRA, not a base model/);
+    expect(found['lora']!.problem).toMatch(/is a LoRA\b/);
     expect(found['flux']!.problem).toMatch(/FluxPipeline \(FLUX\), which is not supported/);
-    expect(found['org/half']!.problem).toMatch(/Get the rest with: dreambooth models pull org\/half$/);
-    expect(found['org/begun']!.problem).toMatch(/Get the rest with: dreambooth models pull org\/begun$/);
+    expect(found['org/half']!.problem).toMatch(/get the rest with dreambooth models pull org\/half: /);
+    expect(found['org/begun']!.problem).toMatch(/get the rest with dreambooth models pull org\/begun: /);
     expect(found['good']!.problem).toBeUndefined();
   });
 

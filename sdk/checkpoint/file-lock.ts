@@ -1,6 +1,6 @@
 import { closeSync, openSync, readFileSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { writeFailure } from '../checkpoint/write-failure';
+import { writeFailure } from './write-failure';
 
 /** A file held by this process until it is released or the process ends. */
 export interface FileLock {
