@@ -51,3 +51,15 @@ export const float32 = (shape: Shape, data: Float32Array | readonly number[]): T
   shape,
   data: data instanceof Float32Array ? data : Float32Array.from(data),
 });
+
+/** One array of `parts`, one after another; the part itself where it is one. */
+export function joinArrays(parts: readonly Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0]!;
+  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

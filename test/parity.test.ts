@@ -9,6 +9,7 @@ import { openCheckpoint } from './parity/checkpoint';
 import { main } from './parity/command';
 import { checkLoraFiles } from './parity/lora-files';
 import { checkModules } from './parity/modules';
+import { checkPrompts } from './parity/prompts';
 import { openReference } from './parity/reference';
 import type { Finding, Row, Status } from './parity/report';
 import { defaultFolders } from './parity/run';
@@ -45,10 +46,12 @@ describe('every reference value in the repository holds', () => {
   const kinds: readonly Kind[] = [
     ['schedulers', 52, [], () => checkSchedulers(openReference(golden, 'schedulers.safetensors'))],
     ['sd15-tiny modules', 9, [], () => checkModules(of('sd15-tiny'))],
+    ['sd15-tiny prompts', 13, [], () => checkPrompts(of('sd15-tiny'))],
     ['sd15-tiny sampling', 20, [], () => checkSampling(of('sd15-tiny'))],
     ['sd15-tiny LoRA files', 26, [], () => checkLoraFiles(of('sd15-tiny'))],
     ['sd15-tiny training', 15, [], () => checkTraining(of('sd15-tiny'))],
     ['sd21-tiny modules', 9, [], () => checkModules(of('sd21-tiny'))],
+    ['sd21-tiny prompts', 13, [], () => checkPrompts(of('sd21-tiny'))],
     ['sd21-tiny sampling', 20, [], () => checkSampling(of('sd21-tiny'))],
     [
       'sd21-tiny training',
@@ -57,6 +60,7 @@ describe('every reference value in the repository holds', () => {
       () => checkTraining(of('sd21-tiny')),
     ],
     ['sdxl-tiny modules', 12, [], () => checkModules(of('sdxl-tiny'))],
+    ['sdxl-tiny prompts', 19, [], () => checkPrompts(of('sdxl-tiny'))],
     ['sdxl-tiny sampling', 20, [], () => checkSampling(of('sdxl-tiny'))],
     ['sdxl-tiny LoRA files', 26, [], () => checkLoraFiles(of('sdxl-tiny'))],
     ['sdxl-tiny training', 12, ['train-full'], () => checkTraining(of('sdxl-tiny'))],
@@ -133,6 +137,7 @@ describe('what is wrong fails', () => {
     expect(checksWith(rows, 'pass')).toHaveLength(7);
     // The other files are not there, and say so.
     expect(checksWith(rows, 'absent')).toEqual([
+      'prompts',
       'sampling',
       'lora',
       'lora-text-encoder',

@@ -19,6 +19,7 @@ interface GenerateOptions extends WorkOptions {
   readonly strength?: number;
   readonly batch?: number;
   readonly vaeTiling?: 'on' | 'off';
+  readonly clipSkip?: number;
   readonly out?: string;
 }
 
@@ -27,7 +28,8 @@ export async function generateCommand(
   prompt: string,
   options: GenerateOptions,
 ): Promise<void> {
-  const { count, seed, base, steps, guidance, negative, width, height, scheduler, vaeTiling } = options;
+  const { count, seed, base, steps, guidance, negative, width, height, scheduler, clipSkip, vaeTiling } =
+    options;
   const { image, mask, strength, guidanceRescale, batch } = options;
   const fileOf = outputNames(prompt, options.out, count ?? 1);
   const { output } = session;
@@ -36,7 +38,7 @@ export async function generateCommand(
     engine.generate(
       {
         prompt,
-        ...given({ count, seed, base, steps, width, height, scheduler }),
+        ...given({ count, seed, base, steps, width, height, scheduler, clipSkip }),
         ...given({ guidanceScale: guidance, guidanceRescale, negativePrompt: negative }),
         ...given({ image, mask, strength, batch }),
         ...(vaeTiling === undefined ? {} : { vaeTiling: vaeTiling === 'on' }),

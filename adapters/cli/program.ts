@@ -93,6 +93,7 @@ export function createProgram(session: Session, onExitCode: (code: number) => vo
         'whether to decode in tiles, which saves memory (default: on where pictures are large)',
       ).choices(['on', 'off']),
     )
+    .option('--clip-skip <n>', 'last layers of the text encoder to skip (default: as learned, else 0)', whole)
     .option('--out <path>', 'a .png file, or a folder (default: this one)')
     .action(async (prompt, _, self) =>
       (await import('./generate')).generateCommand(session, prompt, self.optsWithGlobals()),

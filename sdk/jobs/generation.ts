@@ -53,6 +53,11 @@ export interface GenerateRequest {
   readonly batch?: number;
   /** Whether the autoencoder works in tiles, which holds memory down; default: where pictures are larger than the base's usual. */
   readonly vaeTiling?: boolean;
+  /**
+   * How many of the text encoders' last layers are skipped, as diffusers counts (AUTOMATIC1111's web UI says one
+   * more). Default: as many as the first subject was learned with, else 0.
+   */
+  readonly clipSkip?: number;
 }
 
 /** A picture's file, or its bytes. */
@@ -101,6 +106,7 @@ export function prepareGeneration(
     photo: photoOf(request),
     batch: whole('batch', request.batch, 1, 64) ?? 1,
     vaeTiling: request.vaeTiling ?? null,
+    clipSkip: whole('clipSkip', request.clipSkip, 0, 100) ?? usual.clipSkip ?? 0,
   };
 }
 

@@ -127,6 +127,8 @@ function checked(base: BaseModel): BaseModel {
 export interface Changes {
   readonly replaced?: ReadonlyMap<string, Value>;
   readonly adapt?: LayerAdapter;
+  /** Of a text encoder: vectors of tokens beyond its vocabulary, [n, hidden]. */
+  readonly addedTokens?: Value;
 }
 
 /** A component's tensors in their files; none of one that this base does not have. */

@@ -53,10 +53,12 @@ export function readClipTextConfig(config: ModelConfig): ClipTextConfig {
 }
 
 export interface ClipTextInputs {
-  /** int64 [N, tokens] */
+  /** int64 [N, tokens]; from the size of the vocabulary on, rows of `addedTokens`. */
   readonly inputIds: Value;
   /** float32 [N, tokens]: 1 at the token that the pooled output is taken from, else 0 (see `pooledPositions`). */
   readonly endTokens: Value;
+  /** float32 [n, hidden]: vectors of tokens that the vocabulary does not have (textual inversion). */
+  readonly addedTokens?: Value | undefined;
 }
 
 export interface ClipTextOutputs {
@@ -72,7 +74,7 @@ export interface ClipTextOutputs {
 
 /** `w` is the root of the file: its keys begin with `text_model.`. */
 export function clipText(w: Weights, config: ClipTextConfig, inputs: ClipTextInputs): ClipTextOutputs {
-  const { inputIds, endTokens } = inputs;
+  const { inputIds, endTokens, addedTokens } = inputs;
   const model = w.at('text_model');
   const [, tokens] = inputIds.shape as [number, number];
   const embeddings = model.at('embeddings');
@@ -87,7 +89,7 @@ export function clipText(w: Weights, config: ClipTextConfig, inputs: ClipTextInp
       ? positionTable
       : op.Slice(positionTable, { starts: [0], ends: [tokens], axes: [0], steps: [1] });
   const mask = causalMask(inputIds, tokens);
-  const hiddenStates = [op.Add(op.Gather(tokenTable, inputIds, { axis: 0 }), positions)];
+  const hiddenStates = [op.Add(embedTokens(tokenTable, inputIds, addedTokens), positions)];
   for (let i = 0; i < config.layers; i++) {
     hiddenStates.push(layer(model.at('encoder').at('layers').at(i), config, hiddenStates.at(-1)!, mask));
   }
@@ -102,6 +104,16 @@ export function clipText(w: Weights, config: ClipTextConfig, inputs: ClipTextInp
   const textEmbeds = () =>
     linear(w.at('text_projection'), pooled(), { out: config.projectionDim, bias: false });
   return { hiddenStates, finalNorm, pooled, textEmbeds };
+}
+
+/** Rows of the vocabulary's table, and of the added one behind it, with neither copied to join them. */
+function embedTokens(table: Value, ids: Value, addedTokens: Value | undefined): Value {
+  if (!addedTokens) return op.Gather(table, ids, { axis: 0 });
+  const vocabularySize = table.shape[0]!;
+  const isAdded = op.Greater(ids, vocabularySize - 1);
+  const known = op.Gather(table, op.Where(isAdded, 0, ids), { axis: 0 });
+  const added = op.Gather(addedTokens, op.Where(isAdded, op.Sub(ids, vocabularySize), 0), { axis: 0 });
+  return op.Where(op.Reshape(isAdded, { shape: [...ids.shape, 1] }), added, known);
 }
 
 function layer(w: Weights, config: ClipTextConfig, x: Value, mask: Value): Value {

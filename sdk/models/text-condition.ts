@@ -1,13 +1,33 @@
 /** From prompts to what a base model's UNet is told by text: token ids into its text encoders, conditions out. */
+import { InvalidOptionError } from '../errors';
 import type { Graph, Value } from '../graph/graph';
 import type { Feeds } from '../graph/session';
-import { float32, type Tensor } from '../tensor';
-import { type BaseModel, type Changes, type ComponentName, weightsOf } from './base-model';
+import { float32, joinArrays, type Tensor } from '../tensor';
+import {
+  type BaseModel,
+  type Changes,
+  type ComponentName,
+  type TextEncoderPart,
+  weightsOf,
+} from './base-model';
 import { clipText, pooledPositions } from './clip-text';
 import type { TextCondition } from './families/family';
 
-/** A prompt's token ids for each of the base's text encoders, in their order. */
+/**
+ * What one run of the text encoders reads of a prompt: `maxLength` token ids for each of them, in their order. Ids
+ * from the size of the vocabulary on are those of added tokens.
+ */
 export type PromptTokens = readonly Int32Array[];
+
+/** A prompt of any length: one chunk at least. */
+export type PromptChunks = readonly PromptTokens[];
+
+/** A word beyond the vocabulary that stands for so many vectors (textual inversion). */
+export interface AddedToken {
+  /** As it is written in prompts. */
+  readonly token: string;
+  readonly vectors: number;
+}
 
 /** What a prompt is to the UNet. */
 export interface PromptCondition {
@@ -17,10 +37,57 @@ export interface PromptCondition {
   readonly pooledEmbeddings?: Float32Array;
 }
 
-/** `cut` is the end of the text that did not fit, as the tokenizer reads it; empty when all fitted. */
-export function tokenizePrompt(base: BaseModel, text: string): { tokens: PromptTokens; cut: string } {
-  const each = base.textEncoders.map(({ tokenizer }) => tokenizer.tokenize(text));
-  return { tokens: each.map(({ ids }) => ids), cut: each[0]!.cut };
+/**
+ * As much of a text as the text encoders read at once, as diffusers' pipelines and training scripts take it. `cut` is
+ * the end that did not fit, as the tokenizer reads it; empty when all fitted.
+ */
+export function tokenizePrompt(
+  base: BaseModel,
+  text: string,
+  added: readonly AddedToken[] = [],
+): { tokens: PromptTokens; cut: string } {
+  const [first] = tokenizeChunks(base, text, added);
+  const { tokenizer } = base.textEncoders[0]!;
+  const beyond = idsOf(base.textEncoders[0]!, text, added).slice(tokenizer.maxLength - 2);
+  return { tokens: first!, cut: tokenizer.decode(beyond) };
+}
+
+/**
+ * The whole text, in chunks of `maxLength` − 2 tokens (75), each between a start and an end token of its own, as
+ * AUTOMATIC1111's web UI, kohya's scripts and compel cut it. The encoders of a base get equally many.
+ */
+export function tokenizeChunks(
+  base: BaseModel,
+  text: string,
+  added: readonly AddedToken[] = [],
+): PromptChunks {
+  const each = base.textEncoders.map((encoder) => {
+    const ids = idsOf(encoder, text, added);
+    const room = encoder.tokenizer.maxLength - 2;
+    return Array.from({ length: Math.max(1, Math.ceil(ids.length / room)) }, (_, i) =>
+      ids.slice(i * room, (i + 1) * room),
+    );
+  });
+  return Array.from({ length: Math.max(...each.map((chunks) => chunks.length)) }, (_, i) =>
+    base.textEncoders.map(({ tokenizer }, encoder) => tokenizer.frame(each[encoder]![i] ?? [])),
+  );
+}
+
+/** Added tokens get the ids behind the vocabulary's, in their order, as diffusers numbers them. */
+function idsOf({ tokenizer, config }: TextEncoderPart, text: string, added: readonly AddedToken[]): number[] {
+  let next = config.vocabularySize;
+  const idsOfToken = added.map(({ token, vectors }) => {
+    const ids = Array.from({ length: vectors }, (_, i) => next + i);
+    next += vectors;
+    return { token, ids };
+  });
+  const encode = (part: string): number[] => {
+    const found = idsOfToken.find(({ token }) => part.includes(token));
+    if (!found) return tokenizer.encode(part);
+    const at = part.indexOf(found.token);
+    return [...encode(part.slice(0, at)), ...found.ids, ...encode(part.slice(at + found.token.length))];
+  };
+  return encode(text);
 }
 
 /** Inputs of a graph for `rows` prompts: `ENCODER.inputIds` and `ENCODER.endTokens`. */
@@ -51,18 +118,34 @@ export function tokenFeeds(base: BaseModel, prompts: readonly PromptTokens[]): F
   return feeds;
 }
 
-/** The base's text encoders on `tokenInputs`, each with what is changed of it. */
+/**
+ * The base's text encoders on `tokenInputs`, each with what is changed of it. Returns what they tell the UNet when so
+ * many of the last layers are skipped (diffusers' `clip_skip`).
+ */
 export function encodeText(
   base: BaseModel,
   graph: Graph,
   inputs: readonly (readonly Value[])[],
   changesOf: (encoder: ComponentName) => Changes = () => ({}),
-): TextCondition {
+): (clipSkip: number) => TextCondition {
   const encoded = base.textEncoders.map(({ name, config }, i) => {
     const [inputIds, endTokens] = inputs[i] as readonly [Value, Value];
-    return clipText(weightsOf(base, name, graph, changesOf(name)), config, { inputIds, endTokens });
+    const changes = changesOf(name);
+    const { addedTokens } = changes;
+    return clipText(weightsOf(base, name, graph, changes), config, { inputIds, endTokens, addedTokens });
   });
-  return base.family.condition(encoded, 0);
+  return (clipSkip) => base.family.condition(encoded, base.family.skippedLayers + clipSkip);
+}
+
+/** Throws InvalidOptionError where the base's text encoders have not as many layers to skip and one to be left. */
+export function checkClipSkip(base: BaseModel, clipSkip: number): void {
+  const layers = Math.min(...base.textEncoders.map(({ config }) => config.layers));
+  const most = layers - base.family.skippedLayers - 1;
+  if (clipSkip <= most) return;
+  throw new InvalidOptionError(
+    'clipSkip',
+    `clipSkip is ${clipSkip}: the text encoder${base.textEncoders.length > 1 ? 's' : ''} of this ${base.family.title} can skip 0 to ${most} layers.`,
+  );
 }
 
 /** Inputs of a graph for what `encodeText` made of `rows` prompts. */
@@ -78,22 +161,14 @@ export function conditionInputs(graph: Graph, base: BaseModel, rows: number, tok
 
 /** What to feed to `conditionInputs`. */
 export function conditionFeeds(base: BaseModel, prompts: readonly PromptCondition[]): Feeds {
-  const joined = (parts: readonly Float32Array[]) => {
-    const size = parts[0]!.length;
-    const all = new Float32Array(parts.length * size);
-    parts.forEach((part, i) => {
-      all.set(part, i * size);
-    });
-    return all;
-  };
   const rows = prompts.length;
   const features = base.unet.config.crossAttentionDim;
-  const text = joined(prompts.map(({ textEmbeddings }) => textEmbeddings));
+  const text = joinArrays(prompts.map(({ textEmbeddings }) => textEmbeddings));
   const feeds: Record<string, Tensor> = {
     textEmbeddings: float32([rows, text.length / rows / features, features], text),
   };
   if (base.family.addsSizes) {
-    const pooled = joined(prompts.map(({ pooledEmbeddings }) => pooledEmbeddings!));
+    const pooled = joinArrays(prompts.map(({ pooledEmbeddings }) => pooledEmbeddings!));
     feeds['pooledEmbeddings'] = float32([rows, pooled.length / rows], pooled);
   }
   return feeds;

@@ -26,6 +26,8 @@ export interface DenoiserShape {
   readonly guided: boolean;
   /** Whether the guided prediction is brought back towards the prompt's own contrast, see `Conditions.guidanceRescale`. */
   readonly rescaled?: boolean;
+  /** Of each prompt, `maxLength` tokens each; default 1. */
+  readonly chunks?: number;
 }
 
 /** What stays the same over the steps of a run. */
@@ -58,7 +60,8 @@ export async function createDenoiser(
   createSession: CreateSession,
 ): Promise<Denoiser> {
   const { config, tensors } = base.unet;
-  const { pictures, size } = shape;
+  const { pictures, size, chunks = 1 } = shape;
+  const tokens = chunks * base.tokenizer.maxLength;
   // A UNet that takes the scale as an input has the guidance in it.
   const guided = shape.guided && config.timeCondDim === undefined;
   const rows = guided ? 2 * pictures : pictures;
@@ -72,7 +75,7 @@ export async function createDenoiser(
     ? op.Concat(latents, graph.input('masked', 'float32', maskedShape), { axis: 1 })
     : latents;
   const timestep = graph.input('timestep', 'float32', [1]);
-  const { textEmbeddings, pooledEmbeddings } = conditionInputs(graph, base, rows, base.tokenizer.maxLength);
+  const { textEmbeddings, pooledEmbeddings } = conditionInputs(graph, base, rows, tokens);
   const timeIds = sizeInputs(graph, base, rows);
   const prediction = unet(
     weightsOf(base, 'unet', graph, { adapt: loraAdapter(loraInputs(graph, 'unet', loraPaths, tensors)) }),

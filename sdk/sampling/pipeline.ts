@@ -3,27 +3,26 @@ import type { CreateSession } from '../graph/session';
 import type { WeightedLora } from '../lora/lora-weights';
 import type { BaseModel } from '../models/base-model';
 import { type LatentDistribution, sampleLatents, scaleLatents } from '../models/latents';
-import type { PromptCondition, PromptTokens } from '../models/text-condition';
+import type { PromptChunks, PromptCondition } from '../models/text-condition';
 import { createRandom, type Random } from '../random';
 import { createScheduler, type SchedulerName } from '../schedulers/index';
 import { createDecoder, createEncoder, type Encoder } from './autoencoder';
 import { denoise } from './denoise';
 import { createDenoiser, type DenoiserShape } from './denoiser';
 import { type EncodedPhoto, encodePhoto, type Photo, type PhotoUse, photoRun } from './photo';
-import { createTextEncoder, pathsIn } from './text-encoder';
+import { createTextEncoder, pathsIn, type TextEncoderShape, type TokenEmbedding } from './text-encoder';
 
-export interface PipelineShape extends DenoiserShape {
-  /** Layers that may carry a LoRA, as `unet.PATH` and `text_encoder.PATH`. */
-  readonly loraPaths: readonly string[];
+/** `loraPaths` has those of the UNet, too, as `unet.PATH`. */
+export interface PipelineShape extends DenoiserShape, TextEncoderShape {
   /** Whether pictures are encoded and decoded in tiles. */
   readonly tiled?: boolean;
 }
 
 export interface Drawing {
-  /** Of one picture each; as many as the pipeline's `pictures`. */
-  readonly prompts: readonly PromptTokens[];
+  /** Of one picture each; as many as the pipeline's `pictures`. None has more than the pipeline's `chunks`. */
+  readonly prompts: readonly PromptChunks[];
   /** Null: none. */
-  readonly negativePrompt: PromptTokens | null;
+  readonly negativePrompt: PromptChunks | null;
   /** One each: a picture's noise comes from its own seed alone. */
   readonly seeds: readonly number[];
   readonly scheduler: SchedulerName;
@@ -34,6 +33,8 @@ export interface Drawing {
   /** A photo to begin from, and by how much it changes: above 0 to 1. */
   readonly photo?: Pick<PhotoUse, 'photo' | 'strength'>;
   readonly loras: readonly WeightedLora[];
+  /** Those that the prompts were tokenized with, in that order; default: none. */
+  readonly embeddings?: readonly TokenEmbedding[];
   readonly onStep?: (done: number, of: number) => void;
   readonly signal?: AbortSignal | undefined;
 }
@@ -53,7 +54,7 @@ export async function createPipeline(
   createSession: CreateSession,
   random: (seed: number) => Pick<Random, 'normals'> = createRandom,
 ): Promise<Pipeline> {
-  const textEncoder = await createTextEncoder(base, shape.loraPaths, createSession);
+  const textEncoder = await createTextEncoder(base, shape, createSession);
   const denoiser = await createDenoiser(base, shape, pathsIn('unet', shape.loraPaths), createSession);
   const decoder = await createDecoder(base, shape.size, createSession, shape.tiled);
   const { config } = base.vae;
@@ -69,16 +70,18 @@ export async function createPipeline(
     async draw(drawing) {
       const { prompts, negativePrompt, seeds, scheduler, steps, loras, photo, onStep, signal } = drawing;
       const { guidanceScale, guidanceRescale } = drawing;
+      const options = { loras, embeddings: drawing.embeddings ?? [], chunks: shape.chunks ?? 1 };
       const known = new Map<string, PromptCondition>();
-      const encode = async (prompt: PromptTokens | null) => {
-        const key = prompt ? prompt.map((ids) => ids.join()).join(' ') : 'none';
-        const condition = known.get(key) ?? (await textEncoder.encode([prompt], loras))[0]!;
-        known.set(key, condition);
-        return condition;
-      };
       const lines: PromptCondition[] = [];
-      for (const prompt of prompts) lines.push(await encode(prompt));
-      const negative = shape.guided ? await encode(negativePrompt) : undefined;
+      for (const prompt of prompts) {
+        const key = prompt.map((tokens) => tokens.join()).join();
+        const line = known.get(key) ?? (await textEncoder.encode([prompt], options))[0]!;
+        known.set(key, line);
+        lines.push(line);
+      }
+      const negative = shape.guided
+        ? (await textEncoder.encode([negativePrompt], { ...options, negative: true }))[0]!
+        : undefined;
       const randoms = seeds.map(random);
       const draw = () => {
         const noise = new Float32Array(elements * randoms.length);

@@ -27,6 +27,8 @@ export interface ClipTokenizer {
   encode(text: string): number[];
   /** The ids of a prompt, cut or padded to `length` (default `maxLength`). */
   tokenize(text: string, length?: number): TokenizedPrompt;
+  /** Start token, as many of `ids` as fit, end token, padding: `length` ids (default `maxLength`). */
+  frame(ids: readonly number[], length?: number): Int32Array;
   /** The text that ids stand for: lower case, words parted by single blanks, special tokens left out. */
   decode(ids: Iterable<number>): string;
   /** The token of an id as the vocabulary spells it (`dog</w>`). */
@@ -87,15 +89,19 @@ export function createClipTokenizer(files: ClipTokenizerFiles): ClipTokenizer {
   };
 
   const maxLength = lengthOf(files.config?.['model_max_length']);
+  const roomIn = (length: number) => Math.max(0, length - 2);
+  const frame = (ids: readonly number[], length = maxLength) => {
+    const framed = new Int32Array(length).fill(special.pad.id);
+    framed.set([special.start.id, ...ids.slice(0, roomIn(length)), special.end.id]);
+    return framed;
+  };
   return {
     encode,
     tokenize(text, length = maxLength) {
       const all = encode(text);
-      const room = Math.max(0, length - 2);
-      const ids = new Int32Array(length).fill(special.pad.id);
-      ids.set([special.start.id, ...all.slice(0, room), special.end.id]);
-      return { ids, cut: decode(all.slice(room)) };
+      return { ids: frame(all, length), cut: decode(all.slice(roomIn(length))) };
     },
+    frame,
     decode,
     tokenOf: (id) => tokens.get(id),
     idOf: (token) => vocab.get(token),

@@ -36,6 +36,8 @@ export interface DenoisingProblem {
    * predicts, so that the class stays what it was without pictures of it. Default 0.
    */
   readonly untrainedTargets?: number;
+  /** How many of the text encoders' last layers are skipped, where they are in the graph; default 0. */
+  readonly clipSkip?: number;
 }
 
 /**
@@ -44,7 +46,7 @@ export interface DenoisingProblem {
  * Parameters are named `unet.KEY` for weights, `unet.PATH.down` and `.up` for a LoRA; groups are the components.
  */
 export function denoisingProblem(problem: DenoisingProblem): TrainingProblem {
-  const { base, batch, size, tokens, untrainedTargets = 0 } = problem;
+  const { base, batch, size, tokens, untrainedTargets = 0, clipSkip = 0 } = problem;
   const { inChannels, outChannels } = base.unet.config;
   const trained: Readonly<Partial<Record<ComponentName, Trained>>> = {
     ...(problem.unet ? { unet: problem.unet } : {}),
@@ -63,7 +65,7 @@ export function denoisingProblem(problem: DenoisingProblem): TrainingProblem {
 
       const ids = problem.textEncoders ? tokenInputs(graph, base, batch) : undefined;
       const condition = ids
-        ? encodeText(base, graph, ids, changed)
+        ? encodeText(base, graph, ids, changed)(clipSkip)
         : conditionInputs(graph, base, batch, tokens);
       const predict = (changes: Changes, told: TextCondition, rows: (x: Value) => Value = (x) => x) =>
         unet(weightsOf(base, 'unet', graph, changes), base.unet.config, {
@@ -86,7 +88,7 @@ export function denoisingProblem(problem: DenoisingProblem): TrainingProblem {
               base,
               graph,
               ids.map((inputs) => inputs.map(rest)),
-            )
+            )(clipSkip)
           : {
               textEmbeddings: rest(condition.textEmbeddings),
               ...(condition.pooledEmbeddings ? { pooledEmbeddings: rest(condition.pooledEmbeddings) } : {}),

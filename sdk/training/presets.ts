@@ -27,6 +27,8 @@ export interface TrainingSettings {
   /** Ends of the names of the layers that get a LoRA; `*` for all. */
   readonly targetModules: readonly string[];
   readonly trainTextEncoder: boolean;
+  /** How many of the text encoders' last layers are skipped, as diffusers counts. */
+  readonly clipSkip: number;
   readonly learningRate: number;
   readonly textEncoderLearningRate: number;
   readonly learningRateSchedule: LearningRateScheduleName;
@@ -93,6 +95,7 @@ const sd15Lora: TrainingSettings = {
   alpha: 4,
   targetModules: [...unetAttention, ...textEncoderAttention],
   trainTextEncoder: false,
+  clipSkip: 0,
   learningRate: 1e-4,
   textEncoderLearningRate: 1e-4,
   learningRateSchedule: 'constant',

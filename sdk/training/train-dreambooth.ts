@@ -224,6 +224,7 @@ async function createDreamBoothTrainer(
     size,
     tokens: base.tokenizer.maxLength,
     untrainedTargets: settings.prior === 'adapter-off' ? settings.batchSize : 0,
+    clipSkip: settings.clipSkip,
   });
   const initialValues = (name: string) => {
     const [component, ...key] = name.split('.') as [ComponentName, ...string[]];

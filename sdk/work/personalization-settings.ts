@@ -36,6 +36,7 @@ export const personalizationSettings = z.strictObject({
     .min(1)
     .describe('ends of the names of the layers that get a LoRA'),
   trainTextEncoder: z.boolean().describe('train the text encoder too'),
+  clipSkip: z.number().int().min(0).max(100).describe('last layers of the text encoder that are skipped'),
   learningRate: rate.describe('of the UNet'),
   textEncoderLearningRate: rate.describe('of the text encoder'),
   learningRateSchedule: z

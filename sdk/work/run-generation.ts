@@ -9,7 +9,7 @@ import { loraModel } from '../lora/lora-model';
 import type { WeightedLora } from '../lora/lora-weights';
 import { fromFile } from '../lora/read-lora';
 import { type BaseModel, tensorsOf } from '../models/base-model';
-import { type PromptTokens, tokenizePrompt } from '../models/text-condition';
+import { checkClipSkip, tokenizeChunks } from '../models/text-condition';
 import type { SchedulerName } from '../schedulers/index';
 import type { SettingValue, Subject } from '../subjects/subjects';
 import { latentSize, loadPipeline, openBase, usualSide, wantsTiles } from './loaded-base';
@@ -44,6 +44,8 @@ export interface GenerationRequest {
   readonly batch: number;
   /** Whether the autoencoder works in tiles; null: where pictures are large. */
   readonly vaeTiling: boolean | null;
+  /** How many of the text encoders' last layers are skipped. */
+  readonly clipSkip: number;
 }
 
 /** A picture as it leaves the engine. */
@@ -91,7 +93,10 @@ export const runGeneration: RunGeneration = async (request, context) => {
   const { width, height } = photo?.size ?? { width: request.width ?? side, height: request.height ?? side };
   const guidanceScale = request.guidanceScale ?? opened.defaults.guidanceScale;
   const steps = request.steps ?? opened.defaults.steps;
-  const prompt = tokenize(base, request.text, context);
+  const { clipSkip } = request;
+  checkClipSkip(base, clipSkip);
+  const prompt = tokenizeChunks(base, request.text);
+  const negativePrompt = request.negativePrompt === '' ? null : tokenizeChunks(base, request.negativePrompt);
   const { seeds, guidanceRescale } = request;
   const guided = guidanceScale > 1;
   // One picture at a time, unless several are asked for: each is then to the bit the same alone as among others.
@@ -102,6 +107,8 @@ export const runGeneration: RunGeneration = async (request, context) => {
     guided,
     rescaled: guided && guidanceRescale > 0,
     tiled: request.vaeTiling ?? wantsTiles(base, width * height),
+    chunks: Math.max(prompt.length, (guided && negativePrompt?.length) || 0),
+    clipSkip,
     loraPaths: [...new Set(loras.flatMap(({ layers }) => [...layers.keys()]))].sort(),
   });
   onProgress({ phase: 'load', step: 1, steps: 1 });
@@ -116,6 +123,7 @@ export const runGeneration: RunGeneration = async (request, context) => {
     ...(request.photo ? { strength: request.photo.strength } : {}),
     ...(guidanceRescale > 0 ? { guidanceRescale } : {}),
     ...(batch > 1 ? { batch } : {}),
+    clipSkip,
   };
   const encoded = photo && { photo: await pipeline.encode(photo.photo), strength: request.photo!.strength };
   const groups = Math.ceil(seeds.length / batch);
@@ -124,7 +132,7 @@ export const runGeneration: RunGeneration = async (request, context) => {
     const wanted = seeds.slice(group * batch, (group + 1) * batch);
     const drawn = await pipeline.draw({
       prompts: Array.from({ length: batch }, () => prompt),
-      negativePrompt: request.negativePrompt === '' ? null : tokenize(base, request.negativePrompt, context),
+      negativePrompt,
       // The last group may be short: the pipeline draws as many as it was loaded for.
       seeds: Array.from({ length: batch }, (_, i) => wanted[i] ?? wanted[0]!),
       scheduler: request.scheduler,
@@ -155,16 +163,6 @@ export const runGeneration: RunGeneration = async (request, context) => {
   }
   return pictures;
 };
-
-function tokenize(base: BaseModel, text: string, { onWarning }: WorkContext): PromptTokens {
-  const { tokens, cut } = tokenizePrompt(base, text);
-  if (cut !== '') {
-    onWarning(
-      `The prompt is longer than the ${base.tokenizer.maxLength} tokens this model reads; cut off was: "${cut}".`,
-    );
-  }
-  return tokens;
-}
 
 export function readLora(subject: Subject, base: BaseModel): LoraLayers {
   const { tensors, metadata } = openSafetensors(join(subject.folder, 'lora.safetensors'));

@@ -87,7 +87,7 @@ async function toyModels(opened: OpenedBase, subject: Subject, context: WorkCont
         // The last batch is filled up with its last order.
         const some = Array.from({ length: batch }, (_, i) => orders[Math.min(first + i, orders.length - 1)]!);
         const drawn = await pipeline.draw({
-          prompts: some.map(({ text }) => tokenizePrompt(base, text).tokens),
+          prompts: some.map(({ text }) => [tokenizePrompt(base, text).tokens]),
           negativePrompt: null,
           seeds: some.map(({ seed }) => seed),
           scheduler: defaultSchedulerName,

@@ -8,7 +8,7 @@ import { readImage } from '../images/read-image';
 import { resizeShorterSide } from '../images/resize';
 import type { RgbImage } from '../images/rgb-image';
 import { inpaints, tensorsOf } from '../models/base-model';
-import { tokenizePrompt } from '../models/text-condition';
+import { checkClipSkip, tokenizePrompt } from '../models/text-condition';
 import { createRandom } from '../random';
 import { forTraining } from '../runtime/session';
 import { createEncoder } from '../sampling/autoencoder';
@@ -101,6 +101,7 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   checkWeights(base);
   const { preset = opened.defaults.preset, ...given } = job.settings;
   const settings = effectiveSettings(preset, given as Partial<TrainingSettings>);
+  checkClipSkip(base, settings.clipSkip);
   for (const warning of checkClassName(base.tokenizer, job.className)) onWarning(warning);
   const random = createRandom(job.seed);
   const identifier =
@@ -153,11 +154,11 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
     context,
   );
   await encoder.release();
-  const textEncoder = await createTextEncoder(base, [], sessions);
+  const textEncoder = await createTextEncoder(base, { loraPaths: [], clipSkip: settings.clipSkip }, sessions);
   const promptOf = async (text: string) => {
     const { tokens, cut } = tokenizePrompt(base, text);
     if (cut !== '') onWarning(`"${text}" is longer than this model reads; cut off was: "${cut}".`);
-    return { tokens, condition: (await textEncoder.encode([tokens]))[0]! };
+    return { tokens, condition: (await textEncoder.encode([[tokens]]))[0]! };
   };
   const run: DreamBoothRun = {
     base,
@@ -259,7 +260,9 @@ function priorPictures(
     side,
     steps: opened.defaults.steps,
     guidanceScale: settings.classGuidanceScale,
+    clipSkip: settings.clipSkip,
   };
-  const shape = { pictures, size, guided: settings.classGuidanceScale > 1, loraPaths: [] };
+  const { clipSkip } = settings;
+  const shape = { pictures, size, guided: settings.classGuidanceScale > 1, loraPaths: [], clipSkip };
   return classImages(wanted, opened, pictures, () => loadPipeline(context, opened, '', shape), context);
 }

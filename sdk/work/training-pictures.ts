@@ -87,17 +87,21 @@ export interface ClassImages {
   readonly side: number;
   readonly steps: number;
   readonly guidanceScale: number;
+  readonly clipSkip: number;
 }
 
 /** Pictures of the class by the frozen base, several at a time; kept in the cache by all that makes them. */
 export async function classImages(
-  { prompt, count, side, steps, guidanceScale }: ClassImages,
+  { prompt, count, side, steps, guidanceScale, clipSkip }: ClassImages,
   { base, fingerprint }: OpenedBase,
   batch: number,
   load: () => Promise<Pipeline>,
   { home, onProgress, signal }: WorkContext,
 ): Promise<RgbImage[]> {
-  const made = { fingerprint, prompt, side, steps, guidanceScale, scheduler, batch };
+  const made = {
+    ...{ fingerprint, prompt, side, steps, guidanceScale, scheduler, batch },
+    ...(clipSkip === 0 ? {} : { clipSkip }),
+  };
   const key = createHash('sha256').update(JSON.stringify(made)).digest('hex').slice(0, 24);
   const folder = makeFolder(join(home.cache, 'class-images', key));
   const fileOf = (index: number) => join(folder, `${index}.png`);
@@ -109,7 +113,7 @@ export async function classImages(
     if (!indices.every((index) => existsSync(fileOf(index)))) {
       const pipeline = await load();
       const pictures = await pipeline.draw({
-        prompts: indices.map(() => tokens),
+        prompts: indices.map(() => [tokens]),
         negativePrompt: null,
         seeds: indices,
         scheduler,

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { InvalidOptionError } from '../errors';
 import { fromPlanes } from '../images/pixel-planes';
 import { writePng } from '../images/png';
-import { tokenizePrompt } from '../models/text-condition';
+import { tokenizeChunks } from '../models/text-condition';
 import { createPipeline, type PipelineShape } from '../sampling/pipeline';
 import { defaultSchedulerName } from '../schedulers/index';
 import { makeFolder } from '../subjects/home';
@@ -62,10 +62,14 @@ export async function drawSamples(
   const steps = settings.sampleSteps ?? defaults.steps;
   const scheduler = settings.drawScheduler ?? defaultSchedulerName;
   const layers = trainedLora(weights, settings.alpha);
+  const chunked = prompts.map((prompt) => tokenizeChunks(opened.base, prompt));
   const shape: PipelineShape = {
     pictures: 1,
     size: latentSize(opened.base, { resolution: side }),
     guided: guidanceScale > 1,
+    // One pipeline for all: shorter prompts are filled up.
+    chunks: Math.max(...chunked.map(({ length }) => length)),
+    clipSkip: settings.clipSkip,
     loraPaths: [...layers.keys()].sort(),
   };
   const written = join(context.folder, 'sampled-weights');
@@ -80,7 +84,7 @@ export async function drawSamples(
     for (const [i, prompt] of prompts.entries()) {
       const made = { prompt, seed: seed + i, trainingStep: step, steps, guidanceScale, scheduler };
       const [planes] = await pipeline.draw({
-        prompts: [tokenizePrompt(opened.base, prompt).tokens],
+        prompts: [chunked[i]!],
         negativePrompt: null,
         seeds: [made.seed],
         scheduler,

@@ -268,8 +268,8 @@ describe('a checkpoint in one file', () => {
     const { tokens } = tokenizePrompt(base, 'a photo of a dog');
     const [ours, theirs] = await Promise.all(
       [base, asStored].map(async (one) => {
-        const encoder = await createTextEncoder(one, [], createSession);
-        const [condition] = await encoder.encode([tokens]);
+        const encoder = await createTextEncoder(one, { loraPaths: [] }, createSession);
+        const [condition] = await encoder.encode([[tokens]]);
         await encoder.release();
         return condition!;
       }),

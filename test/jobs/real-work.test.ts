@@ -225,15 +225,30 @@ describe('subjects in prompts', () => {
     expect(loads).toBe(1);
   });
 
-  test('what a prompt has beyond 77 tokens is told', async () => {
-    const warnings: string[] = [];
+  test('no word of a long prompt is lost, and a long one leaves no trace in the next', async () => {
     const engine = engineIn('long');
-    const prompt = `a photo of ${'a very '.repeat(60)}long tail`;
-    await engine.generate(
-      { prompt, steps: 1, seed: 1 },
-      { onProgress: (event) => event.kind === 'warning-found' && warnings.push(event.message) },
+    const long = `a photo of ${'a very '.repeat(60)}long`;
+    const short = await draw(engine, 'a photo');
+    const [tail, otherTail] = [await draw(engine, `${long} tail`), await draw(engine, `${long} road`)];
+    expect(tail.equals(otherTail)).toBe(false);
+    const pushed = await draw(engine, 'a photo', { negativePrompt: `${long} tail` });
+    expect(pushed.equals(await draw(engine, 'a photo', { negativePrompt: `${long} road` }))).toBe(false);
+    expect((await draw(engine, 'a photo')).equals(short)).toBe(true);
+  });
+
+  test('skipped layers of the text encoder are those the subject was learned with, unless said otherwise', async () => {
+    const engine = engineIn('skipped');
+    const subject = await learn(engine, 'rex', { prior: 'none', steps: 2, clipSkip: 1 });
+    expect(subject.settings['clipSkip']).toBe(1);
+    const [usual] = await engine.generate({ prompt: '@rex', seed: 5, steps: 2 });
+    expect(usual!.settings['clipSkip']).toBe(1);
+    expect((await draw(engine, '@rex', { clipSkip: 1 })).equals(Buffer.from(usual!.png))).toBe(true);
+    expect((await draw(engine, '@rex', { clipSkip: 0 })).equals(Buffer.from(usual!.png))).toBe(false);
+    const tooMany = draw(engine, '@rex', { clipSkip: 4 });
+    await expect(tooMany).rejects.toThrow(
+      'clipSkip is 4: the text encoder of this Stable Diffusion 1 and 2 can skip 0 to 3 layers',
     );
-    expect(warnings.join()).toMatch(/77 tokens.*cut off was.*long tail/);
+    await expect(learn(engine, 'max', { clipSkip: 9 })).rejects.toThrow('clipSkip is 9');
   });
 
   test.each([

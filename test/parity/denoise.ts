@@ -29,7 +29,7 @@ export type Sampler = Awaited<ReturnType<typeof createSampler>>;
 /** Loads a base model once, for all runs; `layers` are those that may carry a LoRA. */
 export async function createSampler(base: BaseModel, layers: Iterable<string> = []) {
   const names = [...layers];
-  const textEncoder = await createTextEncoder(base, names, createSession);
+  const textEncoder = await createTextEncoder(base, { loraPaths: names }, createSession);
   const denoisers = new Map<string, Promise<Denoiser>>();
   const denoiserFor = (shape: DenoiserShape) => {
     const key = JSON.stringify(shape);
@@ -50,8 +50,8 @@ export async function createSampler(base: BaseModel, layers: Iterable<string> = 
       const loras = lora ? [{ layers: lora.layers, weight: lora.scale }] : [];
       const encode = (prompts: readonly (string | null)[]) =>
         textEncoder.encode(
-          prompts.map((prompt) => (prompt === null ? null : tokenizePrompt(base, prompt).tokens)),
-          loras,
+          prompts.map((prompt) => (prompt === null ? null : [tokenizePrompt(base, prompt).tokens])),
+          { loras },
         );
       const [pictures, , ...size] = latents.shape as [number, number, number, number];
       const denoiser = await denoiserFor({ pictures, size, guided: guidanceScale > 1 });

@@ -7,6 +7,7 @@ import { openTokenizerFiles } from '../../sdk/checkpoint/tokenizer-files';
 import { type Checkpoint, openCheckpoint } from './checkpoint';
 import { checkLoraFiles } from './lora-files';
 import { checkModules } from './modules';
+import { checkPrompts } from './prompts';
 import { openReference } from './reference';
 import { absent, type Finding, guarded, type Row, unsupported } from './report';
 import { checkSampling } from './sampling';
@@ -80,8 +81,9 @@ const checks: Readonly<Record<Kind, (folder: string) => AsyncGenerator<Finding>>
 };
 
 async function* checkCheckpoint(checkpoint: Checkpoint): AsyncGenerator<Finding> {
-  for (const check of [checkModules, checkSampling, checkLoraFiles, checkTraining]) yield* check(checkpoint);
-  const known = /^(modules|sampling|lora.*\.\w+|train-.*)\.safetensors$/;
+  for (const check of [checkModules, checkPrompts, checkSampling, checkLoraFiles, checkTraining])
+    yield* check(checkpoint);
+  const known = /^(modules|prompts|sampling|lora.*\.\w+|train-.*)\.safetensors$/;
   for (const file of checkpoint.files)
     if (!known.test(file)) yield unsupported(file, 'not a file that these checks know');
 }

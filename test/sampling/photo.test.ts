@@ -115,7 +115,7 @@ describe.each(runs)('%s', (key, run) => {
     const pipeline = await pipelineOf(run);
     numbers = replay(drawnBy(key, run));
     const context = { onWarning() {} } as unknown as WorkContext;
-    const text = (name: string) => tokenizePrompt(base, reference.metadata(name) as string).tokens;
+    const text = (name: string) => [tokenizePrompt(base, reference.metadata(name) as string).tokens];
     const photo =
       run.strength === null
         ? undefined

@@ -103,7 +103,9 @@ describe('the embedded base model', () => {
     const shape = { pictures: asked.length, size: [8, 8] as const, guided: true, loraPaths: [] };
     const pipeline = await createPipeline(base, shape, createSession);
     const planes = await pipeline.draw({
-      prompts: asked.map(({ name, context }) => tokenizePrompt(base, `a ${name} ${places[context]}`).tokens),
+      prompts: asked.map(({ name, context }) => [
+        tokenizePrompt(base, `a ${name} ${places[context]}`).tokens,
+      ]),
       negativePrompt: null,
       seeds: asked.map((_, i) => i),
       scheduler: 'dpmpp_2m_karras',
@@ -123,7 +125,7 @@ describe('the embedded base model', () => {
   });
 
   test('a word it has never met makes a difference before a class noun, so that a subject can bind to it', async () => {
-    const text = await createTextEncoder(base, [], createSession);
+    const text = await createTextEncoder(base, { loraPaths: [] }, createSession);
     const denoiser = await createDenoiser(
       base,
       { pictures: 1, size: [8, 8], guided: false },
@@ -132,7 +134,7 @@ describe('the embedded base model', () => {
     );
     const latents = createRandom(1).normals(base.unet.config.inChannels * 64);
     const outputFor = async (prompt: string) => {
-      const [embeddings] = await text.encode([tokenizePrompt(base, prompt).tokens]);
+      const [embeddings] = await text.encode([[tokenizePrompt(base, prompt).tokens]]);
       const conditions = { prompts: [embeddings!], negativePrompts: [], guidanceScale: 1, loras: [] };
       return denoiser.under(conditions)(latents, 500);
     };

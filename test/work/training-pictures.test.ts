@@ -82,7 +82,14 @@ describe('a photo’s variants', () => {
 describe('class images', () => {
   const fixture = join(import.meta.dirname, '../../fixtures/golden/sd15-tiny');
   const base = readBaseModel(openDiffusersFolder(fixture));
-  const wanted: ClassImages = { prompt: 'a dog', count: 3, side: 8, steps: 2, guidanceScale: 7.5 };
+  const wanted: ClassImages = {
+    prompt: 'a dog',
+    count: 3,
+    side: 8,
+    steps: 2,
+    guidanceScale: 7.5,
+    clipSkip: 0,
+  };
   let drawn: number[];
   const pipeline: Pipeline = {
     async draw({ seeds }: Drawing) {
@@ -127,6 +134,7 @@ describe('class images', () => {
     ['size', { side: 16 }],
     ['number of steps', { steps: 3 }],
     ['guidance', { guidanceScale: 1 }],
+    ['skipped layers', { clipSkip: 1 }],
   ])('are drawn anew for another %s', async (_, change) => {
     await draw();
     await draw(change).catch(() => {});

@@ -21,14 +21,16 @@ export interface BaseModelFamily {
   readonly textEncoders: readonly TextEncoderName[];
   /** Whether the UNet is also told sizes and the text in one vector (`text_time`). */
   readonly addsSizes: boolean;
+  /** How many of the last layers of its text encoders it was trained without. */
+  readonly skippedLayers: number;
   /**
    * Whether latents are brought to the autoencoder's `latents_mean` and `latents_std`, where it has them. diffusers'
    * pipelines of the other lines read its `scaling_factor` alone.
    */
   readonly normalizesLatents: boolean;
   /**
-   * The encoders' outputs, in the order of `textEncoders`, to what the UNet is told. `skip`: how many of the last
-   * layers are left out beyond what the family leaves out itself (diffusers' `clip_skip`).
+   * The encoders' outputs, in the order of `textEncoders`, to what the UNet is told, so many of the last layers
+   * skipped: `skippedLayers` and, where asked for, more (diffusers' `clip_skip`).
    */
-  condition(encoded: readonly ClipTextOutputs[], skip: number): TextCondition;
+  condition(encoded: readonly ClipTextOutputs[], skipped: number): TextCondition;
 }

@@ -15,8 +15,9 @@ export const stableDiffusionXL: BaseModelFamily = {
   textEncoders: ['text_encoder', 'text_encoder_2'],
   addsSizes: true,
   normalizesLatents: true,
-  condition: ([first, second], skip) => ({
-    textEmbeddings: op.Concat(first!.hiddenStates.at(-2 - skip)!, second!.hiddenStates.at(-2 - skip)!, {
+  skippedLayers: 1,
+  condition: ([first, second], skipped) => ({
+    textEmbeddings: op.Concat(first!.hiddenStates.at(-1 - skipped)!, second!.hiddenStates.at(-1 - skipped)!, {
       axis: 2,
     }),
     pooledEmbeddings: second!.textEmbeds(),

@@ -12,7 +12,8 @@ export const stableDiffusion: BaseModelFamily = {
   textEncoders: ['text_encoder'],
   addsSizes: false,
   normalizesLatents: false,
-  condition: ([text], skip) => ({
-    textEmbeddings: text!.finalNorm(text!.hiddenStates.at(-1 - skip)!),
+  skippedLayers: 0,
+  condition: ([text], skipped) => ({
+    textEmbeddings: text!.finalNorm(text!.hiddenStates.at(-1 - skipped)!),
   }),
 };
