@@ -4,8 +4,9 @@
  * y[n,k,p] = Σ_{c,t} w[k,c,t] · x[n,c, s·p + d·t − pad]   (p: output place, t: kernel tap, s: stride, d: dilation)
  *
  * Data: dx[n,c,q] = Σ_{k,t} w[k,c,t] · dy[n,k,(q + pad − d·t)/s] over the places where the division is exact. At stride 1
- * that is again a convolution, with the kernel flipped and its channel axes swapped; otherwise ConvTranspose, with
- * `output_padding` for the rows at the end that no window reached.
+ * that is again a convolution, with the kernel flipped and its channel axes swapped; otherwise, and where turning the
+ * kernel would cost more than the convolution itself, ConvTranspose, with `output_padding` for the rows at the end that
+ * no window reached.
  *
  * Weight: dw[k,c,t] = Σ_{n,p} dy[n,k,p] · x[n,c, s·p + d·t − pad]: for each tap the input shifted by it, times dy.
  * Written as one matrix product a tap this runs at the speed of the forward pass; as one convolution with dy for a
@@ -14,6 +15,7 @@
 import type { Value } from '../graph/graph';
 import { type AttributesOf, op } from '../graph/operators';
 import { isBetterUnfolded, unfold } from '../graph/unfold';
+import { sizeOf } from '../tensor';
 import type { GradientContext } from './gradient-rule';
 
 type Window = AttributesOf<'Conv'>;
@@ -47,6 +49,7 @@ function dataGradient(x: Value, w: Value, window: Window, dy: Value): Value {
   // No runtime takes the negative pads that pads beyond the kernel would become.
   if (
     group === 1 &&
+    !isBetterTransposed(w, dy.shape[2]! * dy.shape[3]!) &&
     strides.every((stride) => stride === 1) &&
     pads.every((pad, i) => pad <= reach[i % 2]!)
   ) {
@@ -63,6 +66,12 @@ function dataGradient(x: Value, w: Value, window: Window, dy: Value): Value {
   });
   return op.ConvTranspose(dy, w, { strides, pads, dilations, group, output_padding });
 }
+
+/**
+ * A kernel of millions over few places (1280 × 1280 × 3 × 3 over 8 × 8): turned anew at every step it takes three times as
+ * long as ConvTranspose, and turned once a second copy of it. Over 32 × 32 the two are even.
+ */
+const isBetterTransposed = (w: Value, places: number): boolean => sizeOf(w.shape) >= 2 ** 21 && places < 1024;
 
 function flipKernel(w: Value): Value {
   if (w.shape[2] === 1 && w.shape[3] === 1) return w;

@@ -1,6 +1,6 @@
 /** Operators that no runtime has at opset 18, written in terms of those it has, when the model is. */
 import { GraphError } from '../errors';
-import type { Tensor } from '../tensor';
+import type { StoredTensor, Tensor } from '../tensor';
 import { type AttributeValue, Graph, type Node, type Subgraph, type Value } from './graph';
 import { type AttributesOf, append, type InputsOf, type OpType, op } from './operators';
 import { isBetterUnfolded, unfoldedConv } from './unfold';
@@ -64,30 +64,71 @@ export function neededNodes(outputs: readonly Value[]): Node[] {
   return (graph?.nodes ?? []).filter((node) => needed.has(node));
 }
 
-/** The weight files that `outputs` read from, within loops, too. */
-export function weightFiles(outputs: readonly Value[]): Set<string> {
+/**
+ * What is made of weights and constants alone leads the file: among a node's inputs the runtime computes the last in the
+ * file first, and a weight cast or turned before all that comes in from elsewhere would lie about until that is there.
+ */
+export function constantsFirst(nodes: readonly Node[]): Node[] {
+  const constant = new Set<Node>();
+  for (const node of nodes) {
+    const isConstant = node.inputs.every(
+      (input) =>
+        !input ||
+        input.source.kind === 'stored' ||
+        input.source.kind === 'constant' ||
+        (input.source.kind === 'node' && constant.has(input.source.node)),
+    );
+    if (isConstant && node.opType !== 'Loop') constant.add(node);
+  }
+  return [...constant, ...nodes.filter((node) => !constant.has(node))];
+}
+
+/** The stored weights that `outputs` need, within loops, too; each once. */
+export function storedWeights(outputs: readonly Value[]): StoredTensor[] {
   const nodes = neededNodes(outputs);
-  const read = [...outputs, ...nodes.flatMap(({ inputs }) => inputs)];
-  const files = read.flatMap((value) => (value?.source.kind === 'stored' ? [value.source.tensor.file] : []));
+  const read = new Set([...outputs, ...nodes.flatMap(({ inputs }) => inputs)]);
+  const own = [...read].flatMap((value) => (value?.source.kind === 'stored' ? [value.source.tensor] : []));
   const bodies = nodes.flatMap(({ attributes }) => Object.values(attributes).filter(isSubgraph));
-  return new Set([...files, ...bodies.flatMap((body) => [...weightFiles(body.outputs)])]);
+  return [...own, ...bodies.flatMap((body) => storedWeights(body.outputs))];
 }
 
 const isSubgraph = (value: AttributeValue): value is Subgraph =>
   value instanceof Object && 'outputs' in value;
 
+export interface LoweringOptions {
+  /**
+   * Whether each use of a stored weight in half precision has a cast of its own, so that its copy in single precision
+   * lives for that use alone; else one cast serves all, from the forward pass to the backward pass.
+   */
+  readonly castAtUse?: boolean;
+}
+
 /**
  * A copy of what `outputs` need, in operators that runtimes have; names of inputs and stored weights stay. As ONNX
  * wants it, each output is made by a node of its own.
  */
-export function lower(outputs: readonly Value[]): { graph: Graph; outputs: Value[] } {
-  return copyGraph(new Graph(), [], outputs);
+export function lower(
+  outputs: readonly Value[],
+  options: LoweringOptions = {},
+): { graph: Graph; outputs: Value[] } {
+  return copyGraph(new Graph(), [], outputs, options);
 }
 
+/** Whether a node brings a stored weight to the precision of computing. */
+export const isWeightCast = ({ opType, inputs }: Node): boolean =>
+  opType === 'Cast' && inputs[0]?.source.kind === 'stored';
+
 /** `first` are inputs that are copied in their order whether needed or not. */
-function copyGraph(graph: Graph, first: readonly Value[], outputs: readonly Value[]) {
+function copyGraph(
+  graph: Graph,
+  first: readonly Value[],
+  outputs: readonly Value[],
+  { castAtUse = false }: LoweringOptions = {},
+) {
   const copies = new Map<Value, Value>();
   const copyOf = (value: Value): Value => {
+    if (castAtUse && value.source.kind === 'node' && isWeightCast(value.source.node))
+      return op.Cast(copyOf(value.source.node.inputs[0]!), { to: value.dtype });
     const known = copies.get(value);
     if (known) return known;
     const copy = copyLeaf(graph, value);
@@ -102,6 +143,7 @@ function copyGraph(graph: Graph, first: readonly Value[], outputs: readonly Valu
   const inputs = first.map(copyOf);
   named.forEach(copyOf);
   for (const node of nodes) {
+    if (castAtUse && isWeightCast(node)) continue;
     const made = copyNode(
       graph,
       node,

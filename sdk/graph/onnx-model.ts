@@ -1,7 +1,7 @@
 /** A graph as the bytes of an ONNX ModelProto (opset 18), its stored weights as references into their files. */
 import { dataTypes, type StoredTensor, type Tensor } from '../tensor';
 import type { AttributeValue, Node, Subgraph, Value, ValueType } from './graph';
-import { lower, neededNodes } from './lowering';
+import { constantsFirst, type LoweringOptions, lower, neededNodes } from './lowering';
 import { type AttributeKind, type OpType, operators } from './operators';
 import { type Message, message, toBytes } from './protobuf';
 
@@ -17,8 +17,9 @@ export interface OnnxModel {
 export function writeOnnxModel(
   outputs: Readonly<Record<string, Value>>,
   locate: (file: string) => string,
+  options: LoweringOptions = {},
 ): OnnxModel {
-  const lowered = lower(Object.values(outputs));
+  const lowered = lower(Object.values(outputs), options);
   const { body, inputs } = graphProto(lowered.outputs, [], locate);
   const model = message()
     .int(1, 8)
@@ -36,7 +37,7 @@ function graphProto(
   bodyInputs: readonly Value[],
   locate: (file: string) => string,
 ): { body: Message; inputs: Value[] } {
-  const nodes = weightCastsFirst(neededNodes(outputs));
+  const nodes = constantsFirst(neededNodes(outputs));
   const inputs: Value[] = [...bodyInputs];
   const initializers = new Map<string, Message>();
   const declare = (value: Value) => {
@@ -58,12 +59,6 @@ function graphProto(
     body.bytes(11, valueInfo(input, input.source.kind === 'input' ? input.source.openAxes : undefined));
   for (const output of outputs) body.bytes(12, valueInfo(output));
   return { body, inputs };
-}
-
-/** Casts of stored weights lead the file, so that constant folding is a choice and not a need (memory). */
-function weightCastsFirst(nodes: readonly Node[]): Node[] {
-  const isWeightCast = (node: Node) => node.opType === 'Cast' && node.inputs[0]?.source.kind === 'stored';
-  return [...nodes.filter(isWeightCast), ...nodes.filter((node) => !isWeightCast(node))];
 }
 
 function nodeProto(

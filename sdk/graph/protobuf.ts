@@ -1,4 +1,4 @@
-/** The protobuf wire format, as far as writing ONNX needs it: varints, length-delimited fields, floats. */
+/** The protobuf wire format, as far as ONNX needs it: varints, length-delimited fields, floats; and fields as they lie. */
 
 /** A message under construction: pieces are collected, and joined once. */
 export interface Message {
@@ -66,4 +66,39 @@ function varint(value: bigint): number[] {
   }
   bytes.push(Number(rest));
   return bytes;
+}
+
+/** A field of a message as it lies in its bytes; `content` is that of a length-delimited one, else empty. */
+export interface Field {
+  readonly number: number;
+  readonly whole: Uint8Array;
+  readonly content: Uint8Array;
+}
+
+/** The fields of a message, in their order. Throws RangeError where the bytes are none. */
+export function* fieldsOf(bytes: Uint8Array): Generator<Field> {
+  for (let at = 0; at < bytes.length; ) {
+    const [tag, afterTag] = readVarint(bytes, at);
+    const [value, afterValue] = tag % 8 === 0 || tag % 8 === 2 ? readVarint(bytes, afterTag) : [0, afterTag];
+    const sizes: Readonly<Record<number, number>> = { 0: 0, 1: 8, 2: value, 5: 4 };
+    const end = afterValue + (sizes[tag % 8] ?? Number.NaN);
+    if (!(end <= bytes.length))
+      throw new RangeError(`byte ${at} of ${bytes.length} begins no protobuf field`);
+    yield {
+      number: Math.floor(tag / 8),
+      whole: bytes.subarray(at, end),
+      content: tag % 8 === 2 ? bytes.subarray(afterValue, end) : bytes.subarray(end, end),
+    };
+    at = end;
+  }
+}
+
+/** A number and where the next begins. Not for those beyond 2⁵³, which no length or field number is. */
+function readVarint(bytes: Uint8Array, from: number): [value: number, next: number] {
+  let value = 0;
+  for (let at = from, place = 1; at < bytes.length; at++, place *= 128) {
+    value += (bytes[at]! & 0x7f) * place;
+    if (bytes[at]! < 0x80) return [value, at + 1];
+  }
+  throw new RangeError(`a number at byte ${from} of ${bytes.length} does not end`);
 }

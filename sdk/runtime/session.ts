@@ -3,11 +3,13 @@ import { realpathSync } from 'node:fs';
 import { dirname, relative, sep } from 'node:path';
 import * as ort from 'onnxruntime-node';
 import { RuntimeFailedError } from '../errors';
+import { asItRan } from '../graph/execution-order';
 import type { Value } from '../graph/graph';
-import { weightFiles } from '../graph/lowering';
+import { storedWeights } from '../graph/lowering';
 import { type OnnxModel, writeOnnxModel } from '../graph/onnx-model';
 import type { Feeds, Session } from '../graph/session';
-import type { DataType, Tensor } from '../tensor';
+import type { DataType, StoredTensor, Tensor } from '../tensor';
+import { cachedGraph } from './graph-cache';
 
 export type Device = 'cpu' | 'cuda' | 'webgpu';
 
@@ -18,10 +20,26 @@ export interface SessionOptions {
   readonly threads?: number;
   /** How much onnxruntime rewrites the graph: more takes longer to load and runs faster. Default `all`. */
   readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all';
-  /** Optimisers of onnxruntime to leave out, by its names. */
-  readonly withoutOptimizers?: readonly string[];
+  /**
+   * `folded`: half-precision weights are copied to single precision once, when the graph is loaded. `mapped`: they stay
+   * in their files, and each use casts its own. Default: by their size, since a copy of gigabytes is memory that a step
+   * needs, and casting them takes a tenth of its time.
+   */
+  readonly weights?: 'folded' | 'mapped';
+  /** A folder that keeps graphs with mapped weights as they are after optimisation, so that a second start is faster. */
+  readonly graphCache?: string;
+  readonly onLoaded?: (loaded: LoadedGraph) => void;
   /** Write a profile of every run to files of this prefix. */
   readonly profile?: string;
+}
+
+/** How a graph was loaded. */
+export interface LoadedGraph {
+  /** Writing it for onnxruntime and creating the session. */
+  readonly seconds: number;
+  /** Whether an earlier start had optimised it. */
+  readonly cached: boolean;
+  readonly weights: 'folded' | 'mapped';
 }
 
 /**
@@ -34,9 +52,17 @@ export async function createSession<Name extends string>(
   outputs: Readonly<Record<Name, Value>>,
   options: SessionOptions = {},
 ): Promise<Session<Name>> {
-  const root = weightsRoot(Object.values<Value>(outputs));
-  const model = writeOnnxModel(outputs, (file) => relative(root, realpathSync(file)).split(sep).join('/'));
-  const native = await loading(() => ort.InferenceSession.create(model.bytes, sessionOptions(root, options)));
+  const begun = performance.now();
+  const stored = storedWeights(Object.values<Value>(outputs));
+  const root = weightsRoot(stored);
+  const weights = options.weights ?? usualWeights(stored);
+  const model = writeOnnxModel(outputs, (file) => relative(root, realpathSync(file)).split(sep).join('/'), {
+    castAtUse: weights === 'mapped',
+  });
+  const settings = sessionOptions(root, { ...options, weights });
+  const cache = weights === 'mapped' ? options.graphCache : undefined;
+  const { native, cached } = await loading(() => load(model.bytes, settings, cache));
+  options.onLoaded?.({ seconds: (performance.now() - begun) / 1000, cached, weights });
   const outputNames = Object.entries<string>(model.outputNames) as [Name, string][];
   const fetches = [...new Set(outputNames.map(([, onnxName]) => onnxName))];
   return {
@@ -51,16 +77,65 @@ export async function createSession<Name extends string>(
   };
 }
 
+/** With a cache, the graph as onnxruntime optimised it the last time; weights are references in it, not copies. */
+async function load(
+  bytes: Uint8Array,
+  settings: ort.InferenceSession.SessionOptions,
+  cache: string | undefined,
+): Promise<{ native: ort.InferenceSession; cached: boolean }> {
+  const create = (from: Uint8Array, changed: ort.InferenceSession.SessionOptions) =>
+    ort.InferenceSession.create(from, { ...settings, ...changed });
+  const { executionProviders, graphOptimizationLevel, extra } = settings;
+  const made = [ort.env.versions.node, executionProviders, graphOptimizationLevel, extra];
+  const known = cache === undefined ? undefined : cachedGraph(cache, bytes, JSON.stringify(made));
+  if (!known) return { native: await create(bytes, {}), cached: false };
+  const optimized = known.read();
+  if (optimized) {
+    try {
+      return {
+        native: await create(asItRan(optimized), { graphOptimizationLevel: 'disabled' }),
+        cached: true,
+      };
+    } catch {
+      // Cut short or of another build: made anew below.
+      known.forget();
+    }
+  }
+  try {
+    const native = await create(bytes, { optimizedModelFilePath: known.draft });
+    known.keep();
+    return { native, cached: false };
+  } catch {
+    // A full disk must not stop the work; what is wrong with the graph itself is told by this second try.
+    known.forget();
+    return { native: await create(bytes, {}), cached: false };
+  }
+}
+
+/** From this size on, weights stay in their files. */
+const largeWeights = 2 ** 28;
+
+/** How a session has its weights when nobody says. */
+export const usualWeights = (stored: readonly StoredTensor[]): 'folded' | 'mapped' =>
+  stored.reduce((sum, { length }) => sum + length, 0) >= largeWeights ? 'mapped' : 'folded';
+
+/** Optimisers that would hold a copy of weights: of their casts' results, or of one cast's for all its uses. */
+const keptFromMappedWeights = ['ConstantFolding', 'CommonSubexpressionElimination'];
+
 function sessionOptions(root: string, options: SessionOptions): ort.InferenceSession.SessionOptions {
-  const { device = 'cpu', threads, optimization = 'all', withoutOptimizers = [], profile } = options;
+  const { device = 'cpu', threads, optimization = 'all', weights = 'folded', profile } = options;
+  const mapped = weights === 'mapped';
   const session = {
     model_external_initializers_file_folder_path: root,
+    // Packing lays a second copy of each matrix in memory.
+    ...(mapped ? { disable_prepacking: '1' } : {}),
     // onnxruntime prints and copies without a word when a node has no kernel on the device; we want to know.
     ...(device === 'cpu' ? {} : { disable_cpu_ep_fallback: '1' }),
   };
   return {
     executionProviders: [device],
-    graphOptimizationLevel: optimization,
+    // `all` would lay kernels out anew, for which it needs them in memory.
+    graphOptimizationLevel: mapped && optimization === 'all' ? 'extended' : optimization,
     logSeverityLevel: 3,
     // At its second run it would lay out all memory in one block, beside what the first run's arena still holds: twice
     // the peak, and no faster.
@@ -69,16 +144,15 @@ function sessionOptions(root: string, options: SessionOptions): ort.InferenceSes
     ...(profile === undefined ? {} : { enableProfiling: true, profileFilePrefix: profile }),
     extra: {
       session,
-      ...(withoutOptimizers.length > 0
-        ? { optimization: { disable_specified_optimizers: withoutOptimizers.join(';') } }
-        : {}),
+      ...(mapped ? { optimization: { disable_specified_optimizers: keptFromMappedWeights.join(';') } } : {}),
     },
   } as ort.InferenceSession.SessionOptions;
 }
 
 /** The folder that holds every weight file of the graph, since onnxruntime reads only from below one root. */
-function weightsRoot(outputs: readonly Value[]): string {
-  const [first, ...others] = [...weightFiles(outputs)].map((file) => dirname(realpathSync(file)));
+function weightsRoot(stored: readonly StoredTensor[]): string {
+  const files = new Set(stored.map(({ file }) => file));
+  const [first, ...others] = [...files].map((file) => dirname(realpathSync(file)));
   if (first === undefined) return process.cwd();
   return others.reduce((root, folder) => {
     let shared = root;

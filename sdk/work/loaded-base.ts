@@ -1,5 +1,6 @@
 /** Base models and pipelines as an engine keeps them: opened once, shared by every run. */
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import { openCheckpoint } from '../checkpoint/checkpoint';
 import { checkpointFingerprint } from '../checkpoint/fingerprint';
 import { assertFinite } from '../checkpoint/finite-weights';
@@ -54,9 +55,13 @@ export const wantsTiles = (base: BaseModel, pixels: number): boolean =>
   pixels > Math.max(usualSide(base), base.vae.config.sampleSize) ** 2;
 
 /** Sessions on the device and threads that the engine was told. */
-export function sessionsOf({ device, threads }: WorkContext, purpose: SessionOptions = {}): CreateSession {
+export function sessionsOf(
+  { device, threads, home }: WorkContext,
+  purpose: SessionOptions = {},
+): CreateSession {
+  const graphCache = join(home.cache, 'graphs');
   return (outputs) =>
-    createSession(outputs, { ...purpose, device, ...(threads === null ? {} : { threads }) });
+    createSession(outputs, { ...purpose, device, graphCache, ...(threads === null ? {} : { threads }) });
 }
 
 /** A pipeline, kept loaded. `weights` names what of the base was exchanged (a fully trained subject), if anything. */
