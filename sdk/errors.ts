@@ -137,6 +137,13 @@ export class UnsupportedLoraError extends DreamBoothError {
   }
 }
 
+/** An embedding file whose form or widths this package or the base cannot use: name its base, or take another file. */
+export class UnsupportedEmbeddingError extends DreamBoothError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('unsupported-embedding', message, options);
+  }
+}
+
 /** A graph was put together wrongly: two shapes or types that do not fit. A defect of the builder, or of a config. */
 export class GraphError extends DreamBoothError {
   readonly node: string;

@@ -24,6 +24,7 @@ export {
   UnknownSubjectError,
   UnreadableImageError,
   UnsupportedConfigError,
+  UnsupportedEmbeddingError,
   UnsupportedLoraError,
   UnsupportedModelError,
   UnwritablePathError,

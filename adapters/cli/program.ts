@@ -166,14 +166,14 @@ export function createProgram(session: Session, onExitCode: (code: number) => vo
     );
   command(
     'import',
-    'make a subject of a LoRA file',
+    'make a subject of a LoRA file or an embedding',
     'dreambooth subjects import rex.safetensors --name rex --class dog --identifier sks --base ./sd15',
     subjects,
   )
     .argument('<file>')
     .option('--name <name>', 'how prompts will call it')
     .option('--class <noun>', 'what it is')
-    .option('--identifier <word>', 'the word it was trained with')
+    .option('--identifier <word>', 'the word that a LoRA was trained with')
     .option('--base <model>', 'the base model it was trained on (default: toybox)')
     .action(async (file, _, self) =>
       (await import('./subjects')).importCommand(session, file, self.optsWithGlobals()),

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { ExportFormat, ExportOptions, Subject } from 'dreambooth';
 import { required } from './failures';
 import { runFileLines, runFiles } from './run-files';
@@ -46,7 +47,10 @@ export async function exportCommand(
   const home = sdk.openHome(options.home);
   const path = await sdk.exportLearned(home, typedName(name), format, out, { dtype: options.dtype });
   output.done({ files: [path] }, [path]);
-  const words = sdk.subjectWords(sdk.readSubject(home, typedName(name)));
+  const subject = sdk.readSubject(home, typedName(name));
+  // The web interfaces call an embedding what its file is called.
+  const isNamed = subject.kind === 'embedding' && format === 'kohya';
+  const words = isNamed ? basename(path, '.safetensors') : sdk.subjectWords(subject);
   output.say(`Next: in the other program write "${words}" where you mean @${typedName(name)}.`);
 }
 
@@ -62,13 +66,12 @@ export async function importCommand(
 ): Promise<void> {
   const name = required(options.name, '--name', 'how prompts will call it, as --name rex');
   const className = required(options.class, '--class', 'say what it is, as --class dog');
-  const identifier = required(options.identifier, '--identifier', 'the word it was trained with, as sks');
   const sdk = await loadSdk();
   output.started(null);
   const subject = sdk.importLearned(sdk.openHome(options.home), file, {
     name,
     className,
-    identifier,
+    identifier: options.identifier,
     base: options.base,
   });
   output.done({ files: [subject.folder], subject: name, id: subject.id }, [
@@ -107,4 +110,4 @@ export async function deleteCommand(
 const typedName = (name: string) => name.replace(/^@/, '');
 
 const line = ({ name, className, kind, createdAt }: Subject) =>
-  `@${name.padEnd(20)} ${className.padEnd(14)} ${kind.padEnd(5)} ${createdAt.slice(0, 10)}`;
+  `@${name.padEnd(20)} ${className.padEnd(14)} ${kind.padEnd(9)} ${createdAt.slice(0, 10)}`;

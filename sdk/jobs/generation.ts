@@ -9,7 +9,7 @@ import { readPhotoFile } from '../images/read-image';
 import type { WorkerProcess } from '../runtime/worker-process';
 import { defaultSchedulerName, schedulerName } from '../schedulers/index';
 import type { Home } from '../subjects/home';
-import { mentionedNames, resolvePrompt } from '../subjects/prompt';
+import { mentionedNames, type ResolvedPrompt, resolvePrompt } from '../subjects/prompt';
 import { readSubject, type Subject } from '../subjects/subjects';
 import type { PersonalizationSettings } from '../work/personalization-settings';
 import type { GivenPicture, PhotoRequest } from '../work/photo-request';
@@ -29,6 +29,7 @@ export interface GenerateRequest {
   readonly base?: string;
   readonly steps?: number;
   readonly guidanceScale?: number;
+  /** Subjects may be mentioned here, too: embeddings are made to be. */
   readonly negativePrompt?: string;
   /** In pixels. */
   readonly width?: number;
@@ -78,10 +79,21 @@ export function prepareGeneration(
   const count = whole('count', request.count, 1, 1000) ?? 1;
   const seed = whole('seed', request.seed, 0, Number.MAX_SAFE_INTEGER - count) ?? randomInt(2 ** 31);
   const found = new Map<string, Subject>(
-    mentionedNames(prompt).map((name) => [name, readSubject(home, name)]),
+    [...mentionedNames(prompt), ...mentionedNames(negativePrompt)].map((name) => [
+      name,
+      readSubject(home, name),
+    ]),
   );
-  const { text, mentions } = resolvePrompt(prompt, (name) => found.get(name)!);
-  const subjects = mentions.map(({ name, weight }) => ({ subject: found.get(name)!, weight }));
+  const [wanted, unwanted] = [prompt, negativePrompt].map((one) =>
+    resolvePrompt(one, (name) => found.get(name)!),
+  ) as [ResolvedPrompt, ResolvedPrompt];
+  const alsoUnwanted = unwanted.mentions.filter(
+    ({ name }) => !wanted.mentions.some((other) => other.name === name),
+  );
+  const subjects = [...wanted.mentions, ...alsoUnwanted].map(({ name, weight }) => ({
+    subject: found.get(name)!,
+    weight,
+  }));
   const base = chooseBase(
     home,
     subjects.map(({ subject }) => subject),
@@ -92,8 +104,9 @@ export function prepareGeneration(
   const usual: PersonalizationSettings = subjects[0]?.subject.settings ?? {};
   return {
     prompt,
-    text,
+    text: wanted.text,
     negativePrompt,
+    negativeText: unwanted.text,
     subjects,
     basePath: basePath(base),
     seeds: Array.from({ length: count }, (_, i) => seed + i),
@@ -177,10 +190,20 @@ function chooseBase(
     );
   }
   const whole = subjects.find(({ kind }) => kind === 'full');
-  if (whole !== undefined && subjects.length > 1) {
+  if (whole !== undefined && subjects.filter(({ kind }) => kind !== 'embedding').length > 1) {
     throw new WrongBaseError(
       whole.name,
       `@${whole.name} was learned by changing the whole model, so it cannot share a picture with another subject: leave one out, or learn it as a LoRA.`,
+    );
+  }
+  const words = subjects.filter(({ kind }) => kind === 'embedding');
+  const same = words.find((one) =>
+    words.some((other) => other !== one && other.identifier === one.identifier),
+  );
+  if (same !== undefined) {
+    throw new InvalidOptionError(
+      'prompt',
+      `Two subjects of this prompt stand in the text as ${same.identifier}: leave one out, or import one again under its own name.`,
     );
   }
   // A base named by the caller is compared by its contents, in the engine: the folder may have moved.

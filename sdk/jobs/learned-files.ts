@@ -8,8 +8,8 @@ import { baseName, basePath, embeddedBase } from './base-path';
 export interface ImportOptions {
   readonly name: string;
   readonly className: string;
-  /** The words it was trained with for the subject. */
-  readonly identifier: string;
+  /** The words that a LoRA was trained with for the subject; an embedding has none. */
+  readonly identifier?: string | undefined;
   /** Default `toybox`. */
   readonly base?: string | undefined;
 }
@@ -37,7 +37,7 @@ function whereThere(base: string): string | null {
   }
 }
 
-/** Makes a subject of another program's LoRA file; see `importSubject`. */
+/** Makes a subject of another program's LoRA or embedding; see `importSubject`. */
 export function importLearned(
   home: Home,
   file: string,

@@ -5,11 +5,14 @@ export interface MentionedSubject {
   /** Empty where the subject was learned without one. */
   readonly identifier: string;
   readonly className: string;
+  readonly kind?: 'lora' | 'full' | 'embedding';
 }
 
-/** What stands for a subject in a prompt: "sks dog", or its class alone. */
-export const subjectWords = ({ identifier, className }: MentionedSubject): string =>
-  identifier === '' ? className : `${identifier} ${className}`;
+/** What stands for a subject in a prompt: "sks dog", its class alone, or an embedding's word alone. */
+export function subjectWords({ identifier, className, kind }: MentionedSubject): string {
+  if (kind === 'embedding') return identifier;
+  return identifier === '' ? className : `${identifier} ${className}`;
+}
 
 /** A recipe's prompt with the subject in the place of `{subject}` and its class in that of `{class}`. */
 export const fillPrompt = (prompt: string, subject: MentionedSubject): string =>
@@ -46,9 +49,16 @@ export function resolvePrompt(prompt: string, find: (name: string) => MentionedS
         `@${name} has two weights, ${before} and ${weight}: a subject has one a picture.`,
       );
     }
+    const subject = find(name);
+    if (subject.kind === 'embedding' && (weight ?? 1) !== 1) {
+      throw new InvalidOptionError(
+        'prompt',
+        `@${name}:${weight} asks for a weight, and @${name} is an embedding, a word among others: write @${name}.`,
+      );
+    }
     weights.set(name, weight ?? before);
     const kept = rest === '' || written === undefined ? rest : `${rest}:${written}`;
-    return `${subjectWords(find(name))}${kept}`;
+    return `${subjectWords(subject)}${kept}`;
   });
   return { text, mentions: [...weights].map(([name, weight]) => ({ name, weight: weight ?? 1 })) };
 }

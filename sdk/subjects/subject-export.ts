@@ -6,6 +6,7 @@ import { join, resolve } from 'node:path';
 import { writeFailure } from '../checkpoint/write-failure';
 import { InvalidOptionError } from '../errors';
 import type { LoraDataType } from '../lora/write-lora';
+import { exportEmbedding } from './embedding-subject';
 import type { Home } from './home';
 import { exportLora } from './lora-export';
 import { readSubject, type Subject } from './subjects';
@@ -21,7 +22,7 @@ export interface ExportOptions {
 /**
  * Writes a subject's LoRA to `out`, a `.safetensors` file or a folder that gets one: in kohya's names, which other
  * programs read (ComfyUI, AUTOMATIC1111, Forge…), or diffusers'. A subject learned by changing the whole model becomes
- * a folder in the diffusers layout. `basePath` is where its base is; a LoRA can do without (null). Returns the path written.
+ * a folder in the diffusers layout; an embedding is written in float32, as AUTOMATIC1111's web UI or diffusers reads it. `basePath` is where its base is; a LoRA can do without (null). Returns the path written.
  * Throws UnknownSubjectError, InvalidOptionError, DiskFullError, UnwritablePathError.
  */
 export async function exportSubject(
@@ -34,6 +35,7 @@ export async function exportSubject(
 ): Promise<string> {
   const subject = readSubject(home, name);
   if (subject.kind === 'full') return exportWhole(subject, format, out, basePath!);
+  if (subject.kind === 'embedding') return exportEmbedding(subject, format, out);
   return exportLora(subject, { format, out, dtype }, basePath);
 }
 

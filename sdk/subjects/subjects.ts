@@ -25,8 +25,11 @@ const subjectRecord = z.object({
   /** The rare words that stand for the subject in a prompt, before its class; empty: the class alone does. */
   identifier: z.string(),
   instancePrompt: z.string(),
-  /** `lora`: lora.safetensors, in diffusers' naming. `full`: folders of whole components, as unet/. */
-  kind: z.enum(['lora', 'full']),
+  /**
+   * `lora`: lora.safetensors, in diffusers' naming. `full`: folders of whole components, as unet/. `embedding`:
+   * embedding.safetensors, vectors for each text encoder; the identifier alone stands for them.
+   */
+  kind: z.enum(['lora', 'full', 'embedding']),
   base: z.object({ path: z.string().min(1), fingerprint: z.string() }),
   /** In effect, defaults written out: what repeats the training. */
   settings: z.record(z.string(), settingValue),

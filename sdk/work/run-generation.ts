@@ -11,6 +11,7 @@ import { fromFile } from '../lora/read-lora';
 import { type BaseModel, tensorsOf } from '../models/base-model';
 import { checkClipSkip, tokenizeChunks } from '../models/text-condition';
 import type { SchedulerName } from '../schedulers/index';
+import { tokenEmbedding } from '../subjects/embedding-subject';
 import type { SettingValue, Subject } from '../subjects/subjects';
 import { latentSize, loadPipeline, openBase, usualSide, wantsTiles } from './loaded-base';
 import { type PhotoRequest, preparePhoto, refuseMissingMask } from './photo-request';
@@ -24,6 +25,8 @@ export interface GenerationRequest {
   /** For the text encoder: mentions are replaced. */
   readonly text: string;
   readonly negativePrompt: string;
+  /** For the text encoder, likewise. */
+  readonly negativeText: string;
   /** Whose weights to put on the base, with the weight of each; at most one of kind `full`, then alone. */
   readonly subjects: readonly { readonly subject: Subject; readonly weight: number }[];
   /** The checkpoint: a folder or a `.safetensors` file, by absolute path. */
@@ -95,8 +98,12 @@ export const runGeneration: RunGeneration = async (request, context) => {
   const steps = request.steps ?? opened.defaults.steps;
   const { clipSkip } = request;
   checkClipSkip(base, clipSkip);
-  const prompt = tokenizeChunks(base, request.text);
-  const negativePrompt = request.negativePrompt === '' ? null : tokenizeChunks(base, request.negativePrompt);
+  const embeddings = request.subjects.flatMap(({ subject }) =>
+    subject.kind === 'embedding' ? [tokenEmbedding(subject)] : [],
+  );
+  const prompt = tokenizeChunks(base, request.text, embeddings);
+  const negativePrompt =
+    request.negativeText === '' ? null : tokenizeChunks(base, request.negativeText, embeddings);
   const { seeds, guidanceRescale } = request;
   const guided = guidanceScale > 1;
   // One picture at a time, unless several are asked for: each is then to the bit the same alone as among others.
@@ -133,6 +140,7 @@ export const runGeneration: RunGeneration = async (request, context) => {
     const drawn = await pipeline.draw({
       prompts: Array.from({ length: batch }, () => prompt),
       negativePrompt,
+      embeddings,
       // The last group may be short: the pipeline draws as many as it was loaded for.
       seeds: Array.from({ length: batch }, (_, i) => wanted[i] ?? wanted[0]!),
       scheduler: request.scheduler,

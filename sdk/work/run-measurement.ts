@@ -10,6 +10,7 @@ import { scaleLatents } from '../models/latents';
 import { tokenizePrompt } from '../models/text-condition';
 import { createDecoder, createEncoder } from '../sampling/autoencoder';
 import { defaultSchedulerName } from '../schedulers/index';
+import { tokenEmbedding } from '../subjects/embedding-subject';
 import type { Subject } from '../subjects/subjects';
 import type { ToySubject } from '../toybox/toy-subject';
 import { loadPipeline, type OpenedBase, openBase, sessionsOf } from './loaded-base';
@@ -63,7 +64,8 @@ async function toyModels(opened: OpenedBase, subject: Subject, context: WorkCont
   const { base, defaults } = opened;
   const size: [number, number] = [side / base.vae.config.factor, side / base.vae.config.factor];
   const isFull = subject.kind === 'full';
-  const layers = isFull ? undefined : readLora(subject, base);
+  const layers = subject.kind === 'lora' ? readLora(subject, base) : undefined;
+  const embeddings = subject.kind === 'embedding' ? [tokenEmbedding(subject)] : [];
   const learned = isFull ? { ...opened, base: withTrained(base, subject.folder) } : opened;
   const shape = { pictures: batch, size, guided: true };
   const pipelines = {
@@ -87,8 +89,9 @@ async function toyModels(opened: OpenedBase, subject: Subject, context: WorkCont
         // The last batch is filled up with its last order.
         const some = Array.from({ length: batch }, (_, i) => orders[Math.min(first + i, orders.length - 1)]!);
         const drawn = await pipeline.draw({
-          prompts: some.map(({ text }) => [tokenizePrompt(base, text).tokens]),
+          prompts: some.map(({ text }) => [tokenizePrompt(base, text, embeddings).tokens]),
           negativePrompt: null,
+          embeddings,
           seeds: some.map(({ seed }) => seed),
           scheduler: defaultSchedulerName,
           steps: defaults.steps,
