@@ -92,8 +92,9 @@ const vaePrefix = 'first_stage_model.';
  * Throws MissingFileError, BrokenFileError, or UnsupportedModelError naming what the file is instead.
  */
 export function openSingleFile(path: string): DiffusersFolder {
-  const { tensors, metadata, family, unetTensors, vaeTensors, unet } = recognizeSingleFile(path);
+  const { tensors, metadata, family, unetTensors, vaeTensors } = recognizeSingleFile(path);
   const components = new Map<string, Component>();
+  const unet = ldmUNetConfig(unetTensors, family);
   components.set('unet', component('UNet2DConditionModel', unet, renamed(unetTensors, ldmUNetModules(unet))));
   const vae = ldmAutoencoderConfig(vaeTensors, family);
   components.set('vae', component('AutoencoderKL', vae, renamed(vaeTensors, ldmAutoencoderModules(vae))));
@@ -115,7 +116,7 @@ export function openSingleFile(path: string): DiffusersFolder {
   };
 }
 
-/** What a file's header tells of it: its line of models and its UNet's config. Throws what `openSingleFile` throws. */
+/** What a file's header tells of it: its line of models and its parts. Throws what `openSingleFile` throws. */
 export function recognizeSingleFile(path: string) {
   const { tensors, metadata } = openSafetensors(path);
   const keys = [...tensors.keys()];
@@ -133,15 +134,8 @@ export function recognizeSingleFile(path: string) {
     throw new UnsupportedModelError(
       `${path} has a UNet, but no ${lacking.join(' and no ')}: it was made to be used with that of another file. Take the full version of it, or a folder in the diffusers layout.`,
     );
-  const unetTensors = within(tensors, unetPrefix);
-  return {
-    tensors,
-    metadata,
-    family,
-    unetTensors,
-    vaeTensors: within(tensors, vaePrefix),
-    unet: ldmUNetConfig(unetTensors, family),
-  };
+  const [unetTensors, vaeTensors] = [within(tensors, unetPrefix), within(tensors, vaePrefix)];
+  return { tensors, metadata, family, unetTensors, vaeTensors };
 }
 
 function within(tensors: LdmTensors, prefix: string): Map<string, StoredTensor> {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { isSingleFile } from '../checkpoint/checkpoint';
 import { componentWeightFiles, isPickle, refusePickle } from '../checkpoint/component-weights';
 import { recognizeDiffusersFolder } from '../checkpoint/diffusers-folder';
-import { type JsonObject, readJsonFile } from '../checkpoint/json-file';
+import { readJsonFile } from '../checkpoint/json-file';
 import { openSafetensors } from '../checkpoint/safetensors';
 import { recognizeSingleFile } from '../checkpoint/single-file';
 import { MissingFileError, UnsupportedModelError } from '../errors';
@@ -32,9 +32,12 @@ export function describeModel(path: string): ModelDescription {
 }
 
 function describeSingleFile(path: string): ModelDescription {
-  const { family, unet, unetTensors } = recognizeSingleFile(path);
+  const { family, unetTensors } = recognizeSingleFile(path);
   return {
-    family: familyName(family.pipelineClass, unet),
+    family: familyName(family.pipelineClass, {
+      openClip: family.textEncoders[0]!.naming === 'open-clip',
+      inChannels: unetTensors.get('input_blocks.0.0.weight')?.shape[1],
+    }),
     layout: 'single-file',
     precision: precisionOf(unetTensors),
     bytes: statSync(path).size,
@@ -54,11 +57,13 @@ function describeFolder(path: string): ModelDescription {
     }
   }
   const unet = join(directory, 'unet');
+  const config = readJsonFile(join(unet, 'config.json'), 'the configuration of the UNet');
   return {
-    family: familyName(
-      pipelineClass,
-      readJsonFile(join(unet, 'config.json'), 'the configuration of the UNet'),
-    ),
+    family: familyName(pipelineClass, {
+      // The line with OpenCLIP's text encoder is the one whose UNet projects linearly.
+      openClip: config['use_linear_projection'] === true,
+      inChannels: config['in_channels'],
+    }),
     layout: 'diffusers',
     precision: precisionOf(openSafetensors(componentWeightFiles(unet)[0]!).tensors),
     bytes,
@@ -72,13 +77,12 @@ function requireOne(folder: string, names: readonly string[]): void {
 }
 
 /** The lines are told apart by what they are built of, not by their sizes. */
-function familyName(pipelineClass: string, unet: JsonObject): string {
-  const line = pipelineClass.startsWith('StableDiffusionXL')
-    ? 'SDXL'
-    : unet['use_linear_projection'] === true
-      ? 'SD 2'
-      : 'SD 1';
-  return unet['in_channels'] === 9 ? `${line} inpainting` : line;
+function familyName(
+  pipelineClass: string,
+  { openClip, inChannels }: { readonly openClip: boolean; readonly inChannels: unknown },
+): string {
+  const line = pipelineClass.startsWith('StableDiffusionXL') ? 'SDXL' : openClip ? 'SD 2' : 'SD 1';
+  return inChannels === 9 ? `${line} inpainting` : line;
 }
 
 function precisionOf(tensors: ReadonlyMap<string, StoredTensor>): DataType {
