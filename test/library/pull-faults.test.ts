@@ -5,7 +5,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
-import { BrokenFileError, HubUnreachableError, StoppedError } from '../../sdk/errors';
+import { BrokenFileError, DiskFullError, HubUnreachableError, StoppedError } from '../../sdk/errors';
 import { cachedModel } from '../../sdk/library/cached-model';
 import { type ModelOnHub, pullModel } from '../../sdk/library/pull-model';
 import { commitOf } from './hub-cache-layout';
@@ -212,6 +212,19 @@ describe('the hub is busy, or not there', () => {
     rmSync(tiny.cache, { recursive: true });
     expect((await failure()).message).toMatch(/and the proxy in HTTP_PROXY/);
   });
+});
+
+test('no room on the disk is told before anything is fetched', async () => {
+  const entry = { type: 'file', path: 'one.safetensors', size: 9e15, oid: commitOf('x') };
+  tiny.hub.fault(/tree/, {
+    status: 200,
+    body: JSON.stringify([{ ...entry, lfs: { oid: 'a'.repeat(64), size: 9e15, pointerSize: 1 } }]),
+    headers: { 'content-type': 'application/json' },
+  });
+  const error = await failure();
+  expect(error).toBeInstanceOf(DiskFullError);
+  expect(error.message).toMatch(/^9000000\.0 GB are to be fetched into .*, and [\d.]+ GB are free there/);
+  expect(tiny.hub.asked.some(({ url }) => url.includes('/resolve/'))).toBe(false);
 });
 
 test('two at once do not write the same file', async () => {
