@@ -54,6 +54,7 @@ export { generate, personalize, resumeJob } from './jobs/top-level';
 export type { ToyEvaluationRequest, ToyRow } from './jobs/toy-evaluation';
 export { evaluateToybox, meanReport, toyDevelopmentSubjects, toyTestSubjects } from './jobs/toy-evaluation';
 export type { ToyTrial } from './jobs/toy-trial';
+export type { BaseReport, ComponentReport } from './library/base-report';
 export type { WeightVariant } from './library/choose-files';
 export { weightVariants } from './library/choose-files';
 export type { ModelDescription } from './library/describe-model';

@@ -1,3 +1,4 @@
+import type { BaseReport } from 'dreambooth';
 import type { CommonOptions, Session } from './session';
 
 /** Exit code 0 when the embedded base model can be used here, else 1. */
@@ -19,6 +20,7 @@ export async function doctorCommand(
     `memory       ${gigabytes(diagnosis.memoryBytes)}, ${gigabytes(diagnosis.freeMemoryBytes)} free`,
     `home         ${diagnosis.home} (${gigabytes(diagnosis.freeDiskBytes)} free)`,
     `base         ${diagnosis.base}${diagnosis.baseFound ? '' : ', not found'}`,
+    ...(diagnosis.baseReport ? describeBase(diagnosis.baseReport) : []),
     `models       ${diagnosis.modelsFound} found (dreambooth models lists them)`,
     ...problems.map((problem) => `Problem: ${problem}`),
     diagnosis.ok ? 'All is well. Next: dreambooth demo' : 'Mend the above, then look again.',
@@ -28,3 +30,27 @@ export async function doctorCommand(
 }
 
 const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GB`;
+
+function describeBase({
+  family,
+  layout,
+  predictionType,
+  components,
+  leftOver,
+  readTwice,
+}: BaseReport): string[] {
+  const shown = leftOver.slice(0, 8).join(', ');
+  return [
+    `  ${family}, ${layout === 'diffusers' ? 'folder in the diffusers layout' : 'one file'}, predicts ${predictionType}`,
+    ...components.map(({ name, parameters, tensors, precisions }) => {
+      const types = Object.entries(precisions).map(([type, count]) =>
+        count === tensors ? type : `${count} ${type}`,
+      );
+      return `  ${name.padEnd(15)} ${parameters.toLocaleString('en-US')} parameters in ${tensors} tensors, ${types.join(', ')}`;
+    }),
+    leftOver.length === 0
+      ? '  every key of its files is read, once'
+      : `  not read: ${leftOver.length} ${leftOver.length === 1 ? 'key' : 'keys'} (${shown}${leftOver.length > 8 ? ', …' : ''})`,
+    ...(readTwice.length > 0 ? [`  read twice: ${readTwice.join(', ')}`] : []),
+  ];
+}

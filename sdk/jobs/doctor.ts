@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, statfsSync } from 'node:fs';
 import { availableParallelism, freemem, totalmem } from 'node:os';
 import { dirname } from 'node:path';
+import { type BaseReport, reportBase } from '../library/base-report';
 import { listModels } from '../library/list-models';
 import type { Backend } from '../runtime/backends';
 import type { Home } from '../subjects/home';
@@ -21,6 +22,8 @@ export interface Diagnosis {
   readonly freeDiskBytes: number;
   readonly base: string;
   readonly baseFound: boolean;
+  /** What the base is and holds; null where it cannot be opened. */
+  readonly baseReport: BaseReport | null;
   /** Base models found on this machine that work here. */
   readonly modelsFound: number;
   /** What is wrong, each with its mend. */
@@ -50,11 +53,17 @@ export async function diagnose(home: Home, base: string = embeddedBase): Promise
   const homeWritable = isWritable(place);
   if (!homeWritable)
     problems.push(`${place} cannot be written to: give another home with --home or DREAMBOOTH_HOME.`);
-  let baseFound = true;
+  let baseFound = false;
+  let baseReport: BaseReport | null = null;
   try {
-    basePath(baseName(home, base));
+    const path = basePath(baseName(home, base));
+    baseFound = true;
+    baseReport = reportBase(path);
+    for (const { name, missing, misshapen } of baseReport.components) {
+      if (missing.length > 0) problems.push(`The ${name} lacks ${listed(missing)}: fetch the model again.`);
+      if (misshapen.length > 0) problems.push(`In the ${name}, of another shape: ${listed(misshapen)}.`);
+    }
   } catch (error) {
-    baseFound = false;
     problems.push((error as Error).message);
   }
   const disk = statfsSync(place);
@@ -71,10 +80,15 @@ export async function diagnose(home: Home, base: string = embeddedBase): Promise
     freeDiskBytes: disk.bavail * disk.bsize,
     base,
     baseFound,
+    baseReport,
     modelsFound: listModels(home).models.filter(({ state }) => state === 'usable').length,
     problems,
   };
 }
+
+/** The first few, and how many more. */
+const listed = (keys: readonly string[]): string =>
+  keys.slice(0, 5).join(', ') + (keys.length > 5 ? ` and ${keys.length - 5} more` : '');
 
 function firstExisting(folder: string): string {
   let found = folder;

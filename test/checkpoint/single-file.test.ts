@@ -8,6 +8,7 @@ import { checkpointFingerprint } from '../../sdk/checkpoint/fingerprint';
 import { ldmAutoencoderModules, ldmUNetModules, renamer } from '../../sdk/checkpoint/ldm-keys';
 import { openSafetensors, readFloat32, writeSafetensors } from '../../sdk/checkpoint/safetensors';
 import { UnsupportedModelError } from '../../sdk/errors';
+import { reportBase } from '../../sdk/library/base-report';
 import { decodeLatents, encodePicture, readAutoencoderConfig } from '../../sdk/models/autoencoder-kl';
 import { readBaseModel, tensorsOf } from '../../sdk/models/base-model';
 import { clipText, readClipTextConfig } from '../../sdk/models/clip-text';
@@ -184,6 +185,15 @@ function expectSame(found: ReadonlyMap<string, Parameters<typeof readFloat32>[0]
   }
 }
 
+/** Every weight is there, every key read once, but those that are known not to be. */
+function expectReport(file: string, leftOver: readonly string[]): void {
+  const report = reportBase(file);
+  expect(report.components.flatMap(({ missing, misshapen }) => [...missing, ...misshapen])).toEqual([]);
+  expect([...report.leftOver].sort()).toEqual([...leftOver, 'model_ema.decay'].sort());
+  expect(report.readTwice).toEqual([]);
+  expect(report.layout).toBe('single-file');
+}
+
 describe('a checkpoint in one file', () => {
   const vae = autoencoderWeights(autoencoderConfig);
 
@@ -209,6 +219,7 @@ describe('a checkpoint in one file', () => {
     );
     expect(base.schedulerConfig).toMatchObject({ prediction_type: 'epsilon', steps_offset: 1 });
     expect(checkpointFingerprint(file)).toMatch(/^[0-9a-f]{64}$/);
+    expectReport(file, ['cond_stage_model.transformer.text_model.embeddings.position_ids']);
   });
 
   test('of Stable Diffusion 2: OpenCLIP without its last layer, velocity, `!` for padding', () => {
@@ -233,6 +244,10 @@ describe('a checkpoint in one file', () => {
     expect(base.textEncoders[0]!.config.layers).toBe(2);
     expect(base.schedulerConfig['prediction_type']).toBe('v_prediction');
     expect(base.tokenizer.padId).toBe(0);
+    const dropped = [...asOpenClip(whole)].flatMap(([key]) =>
+      /resblocks\.2\.|^text_projection$/.test(key) ? [`cond_stage_model.model.${key}`] : [],
+    );
+    expectReport(file, dropped);
     // A file may say itself what it predicts.
     writeSafetensors(file, entries, { 'modelspec.prediction_type': 'epsilon' });
     expect(openCheckpoint(file).schedulerConfig['prediction_type']).toBe('epsilon');
@@ -255,6 +270,7 @@ describe('a checkpoint in one file', () => {
     expectSame(tensorsOf(base, 'text_encoder'), first);
     expectSame(tensorsOf(base, 'text_encoder_2'), second);
     expect(base.vae.config.scalingFactor).toBe(0.13025);
+    expectReport(file, []);
     // The same numbers as from a file that has the projection as transformers does.
     const upright = join(folder, 'upright.safetensors');
     writeSafetensors(upright, second);
