@@ -50,7 +50,12 @@ export function openBase(path: string): OpenedBase {
 /** The side of the pictures that a base was made for, in pixels. */
 export const usualSide = ({ unet, vae }: BaseModel): number => unet.config.sampleSize * vae.config.factor;
 
-/** Whether pictures of `pixels` go through the autoencoder in tiles where nobody says: see README, Large pictures. */
+/**
+ * Whether pictures of `pixels` go through the autoencoder in tiles where nobody says: above the size that it or the UNet
+ * was made for, so that usual sizes have diffusers' usual numbers. Whole, memory grows with the area, and the scores of
+ * the one attention with its square: an autoencoder with a quarter of Stable Diffusion's channels took 0.45 GB for 512²,
+ * and for 1024² 1.6 GB, in tiles 0.66 GB.
+ */
 export const wantsTiles = (base: BaseModel, pixels: number): boolean =>
   pixels > Math.max(usualSide(base), base.vae.config.sampleSize) ** 2;
 
