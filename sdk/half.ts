@@ -1,5 +1,5 @@
 /** Half-precision numbers as bit patterns: IEEE 754 binary16 and bfloat16 ⇄ float32. */
-import type { Tensor } from './tensor';
+import type { ArrayOf, DataType, Tensor } from './tensor';
 
 const scratch = new DataView(new ArrayBuffer(4));
 
@@ -84,6 +84,15 @@ export function float32ToHalf(values: Float32Array): Uint16Array {
 /** float32 → bfloat16 patterns, nearest, ties to even. */
 export function float32ToBfloat16(values: Float32Array): Uint16Array {
   return Uint16Array.from(values, numberToBfloat16);
+}
+
+/** float32 values in another floating-point type, rounded to the nearest. Throws RangeError for types of other kinds. */
+export function fromFloat32(values: Float32Array, dtype: DataType): ArrayOf[DataType] {
+  if (dtype === 'float32') return values;
+  if (dtype === 'float16') return float32ToHalf(values);
+  if (dtype === 'bfloat16') return float32ToBfloat16(values);
+  if (dtype === 'float64') return Float64Array.from(values);
+  throw new RangeError(`Weights are floating-point numbers, not ${dtype}.`);
 }
 
 /** The values of a tensor of any element type as float32. The same array when it is float32 already. */

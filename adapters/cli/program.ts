@@ -147,22 +147,22 @@ export function createProgram(session: Session, onExitCode: (code: number) => vo
     'dreambooth subjects export rex --format kohya --out rex.safetensors',
     subjects,
   )
-    .argument('<name>')
+    .argument('<names...>', 'a subject; into a checkpoint several, as rex mia:0.7')
     .addOption(
       new Option(
         '--format <format>',
-        'names of the tensors: kohya for ComfyUI and others, or diffusers',
-      ).choices(['kohya', 'diffusers']),
+        'a LoRA in the names of kohya (for ComfyUI and others) or diffusers; or checkpoint: base and subject in one',
+      ).choices(['kohya', 'diffusers', 'checkpoint']),
     )
     .option('--out <path>', 'a .safetensors file, or a folder')
     .addOption(
-      new Option('--dtype <type>', 'of the written numbers (default: float16)').choices([
-        'float16',
-        'float32',
-      ]),
+      new Option(
+        '--dtype <type>',
+        'of the written numbers (default: float16; of a checkpoint as the base has them)',
+      ).choices(['float16', 'float32']),
     )
-    .action(async (name, _, self) =>
-      (await import('./subjects')).exportCommand(session, name, self.optsWithGlobals()),
+    .action(async (names, _, self) =>
+      (await import('./subjects')).exportCommand(session, names, self.optsWithGlobals()),
     );
   command(
     'import',

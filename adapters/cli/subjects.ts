@@ -36,22 +36,41 @@ export async function showCommand(
 }
 
 export async function exportCommand(
-  { loadSdk, output }: Session,
-  name: string,
-  options: CommonOptions & ExportOptions & { readonly format?: ExportFormat; readonly out?: string },
+  { loadSdk, output, onInterrupt }: Session,
+  typed: readonly string[],
+  options: CommonOptions &
+    Pick<ExportOptions, 'dtype'> & { readonly format?: ExportFormat; readonly out?: string },
 ): Promise<void> {
-  const format = required(options.format, '--format', 'kohya for ComfyUI and others, or diffusers');
+  const format = required(
+    options.format,
+    '--format',
+    'kohya for ComfyUI and others, diffusers, or checkpoint for the whole model',
+  );
   const out = required(options.out, '--out', 'name a .safetensors file, or a folder');
   const sdk = await loadSdk();
   output.started(null);
   const home = sdk.openHome(options.home);
-  const path = await sdk.exportLearned(home, typedName(name), format, out, { dtype: options.dtype });
-  output.done({ files: [path] }, [path]);
-  const subject = sdk.readSubject(home, typedName(name));
-  // The web interfaces call an embedding what its file is called.
-  const isNamed = subject.kind === 'embedding' && format === 'kohya';
-  const words = isNamed ? basename(path, '.safetensors') : sdk.subjectWords(subject);
-  output.say(`Next: in the other program write "${words}" where you mean @${typedName(name)}.`);
+  const names = typed.map(typedName);
+  const controller = new AbortController();
+  const stopListening = onInterrupt(() => controller.abort());
+  try {
+    const path = await sdk.exportLearned(home, names, format, out, {
+      dtype: options.dtype,
+      signal: controller.signal,
+      onWarning: output.warning,
+    });
+    output.done({ files: [path] }, [path]);
+    const words = names.map((name) => {
+      const subject = sdk.readSubject(home, name.replace(/:.*/, ''));
+      // The web interfaces call an embedding what its file is called.
+      const isNamed = subject.kind === 'embedding' && format === 'kohya';
+      const said = isNamed ? basename(path, '.safetensors') : sdk.subjectWords(subject);
+      return `"${said}" where you mean @${subject.name}`;
+    });
+    output.say(`Next: in the other program write ${words.join(', ')}.`);
+  } finally {
+    stopListening();
+  }
 }
 
 export async function importCommand(

@@ -6,12 +6,20 @@ import { isJsonObject, readJsonFile } from './json-file';
 import { packageFolder } from './package-folder';
 import type { TokenizerFiles } from './tokenizer-files';
 
+const publishedMerges = 48_894;
+/** Each byte, each byte at the end of a word, and the two special tokens. */
+const tokensBesideMerges = 2 * 256 + 2;
+
+/** How many merges a vocabulary of `size` tokens has. */
+export const mergesOfVocabulary = (size: number): number =>
+  Math.min(publishedMerges, size - tokensBesideMerges);
+
 /**
  * Made from its merges: 256 bytes, the same at the end of a word, one token a merge, the two special tokens.
  * `mergeCount`: how many of the first merges there are. `padToken`: `!` for OpenCLIP's text encoders.
  */
 export function clipVocabulary({
-  mergeCount = 48_894,
+  mergeCount = publishedMerges,
   padToken,
 }: {
   readonly mergeCount?: number;

@@ -130,6 +130,7 @@ export function clipTextConfig(tensors: LdmTensors, activation: 'quick_gelu' | '
   ];
   const projection = tensors.get('text_projection.weight');
   return {
+    model_type: 'clip_text_model',
     architectures: [projection ? 'CLIPTextModelWithProjection' : 'CLIPTextModel'],
     vocab_size: vocabulary,
     hidden_size: hidden,

@@ -10,7 +10,7 @@ import {
   sizeOf,
   type Tensor,
 } from '../tensor';
-import { writeFileAtomically } from './atomic-file';
+import { writeFileAtomically, writeFileGradually } from './atomic-file';
 import { foreignFile, magicBytes } from './file-magic';
 import { isJsonObject, type JsonObject } from './json-file';
 
@@ -65,11 +65,20 @@ export function readTensor(stored: StoredTensor): Tensor {
   const data = new dataTypes[stored.dtype].array(bytes.buffer);
   if (!stored.transposed) return { dtype: stored.dtype, shape: stored.shape, data };
   const [rows, columns] = stored.shape as [number, number];
-  const upright = new dataTypes[stored.dtype].array(data.length);
+  return { dtype: stored.dtype, shape: stored.shape, data: transposed(data, columns, rows) };
+}
+
+/** The values of a matrix of `rows` and `columns` with these exchanged. */
+export function transposed<Values extends ArrayOf[DataType]>(
+  values: Values,
+  rows: number,
+  columns: number,
+): Values {
+  const turned = values.slice() as Values;
   for (let row = 0; row < rows; row++)
     for (let column = 0; column < columns; column++)
-      upright[row * columns + column] = data[column * rows + row]!;
-  return { dtype: stored.dtype, shape: stored.shape, data: upright };
+      turned[column * rows + row] = values[row * columns + column]!;
+  return turned;
 }
 
 /** Reads one tensor as float32: F16 and BF16 exactly, F64 rounded, integers converted. */
@@ -95,6 +104,16 @@ export function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): void {
   writeFileAtomically(path, safetensorsChunks(tensors, metadata));
+}
+
+/** As `writeSafetensors`, in turns with the event loop, for files of many gigabytes; see `writeFileGradually`. */
+export function writeLargeSafetensors(
+  path: string,
+  tensors: Iterable<readonly [name: string, tensor: Tensor | TensorInTheMaking]>,
+  metadata: Readonly<Record<string, string>>,
+  signal?: AbortSignal,
+): Promise<void> {
+  return writeFileGradually(path, safetensorsChunks(tensors, metadata), signal);
 }
 
 /** The bytes that `writeSafetensors` writes, in pieces: the header, then a view of each tensor. */

@@ -2,10 +2,11 @@
 import { basename } from 'node:path';
 import { UnsupportedModelError } from '../errors';
 import type { StoredTensor } from '../tensor';
-import { clipVocabulary } from './clip-vocabulary';
+import { clipVocabulary, mergesOfVocabulary } from './clip-vocabulary';
 import type { Component, DiffusersFolder } from './diffusers-folder';
 import { aBaseModel, kindOfFile } from './file-kinds';
 import type { JsonObject } from './json-file';
+import { readKeptConfigs } from './kept-configs';
 import { canonicalKeys } from './key-spellings';
 import {
   clipTextConfig,
@@ -16,7 +17,7 @@ import {
 } from './ldm-configs';
 import { ldmAutoencoderModules, ldmUNetModules, type ModulePair, renamer } from './ldm-keys';
 import { fromOpenClip } from './open-clip';
-import { openSafetensors } from './safetensors';
+import { openSafetensors, type Safetensors } from './safetensors';
 import type { TokenizerFiles } from './tokenizer-files';
 
 interface SingleFileFamily extends LdmFamily {
@@ -92,33 +93,39 @@ const vaePrefix = 'first_stage_model.';
  * Throws MissingFileError, BrokenFileError, or UnsupportedModelError naming what the file is instead.
  */
 export function openSingleFile(path: string): DiffusersFolder {
-  const { tensors, metadata, family, unetTensors, vaeTensors } = recognizeSingleFile(path);
+  return asFolder(path, openSafetensors(path));
+}
+
+/** The checkpoint that `file`, which stands at `path`, is read as. Throws UnsupportedModelError, BrokenFileError. */
+export function asFolder(path: string, file: Safetensors): DiffusersFolder {
+  const { tensors, metadata, family, unetTensors, vaeTensors } = recognize(path, file);
+  const kept = readKeptConfigs(path, metadata);
   const components = new Map<string, Component>();
-  const unet = ldmUNetConfig(unetTensors, family);
+  const unet = kept.of('unet') ?? ldmUNetConfig(unetTensors, family);
   components.set('unet', component('UNet2DConditionModel', unet, renamed(unetTensors, ldmUNetModules(unet))));
-  const vae = ldmAutoencoderConfig(vaeTensors, family);
+  const vae = kept.of('vae') ?? ldmAutoencoderConfig(vaeTensors, family);
   components.set('vae', component('AutoencoderKL', vae, renamed(vaeTensors, ldmAutoencoderModules(vae))));
   const tokenizers = new Map<string, TokenizerFiles>();
   for (const place of family.textEncoders) {
-    components.set(place.name, textEncoder(within(tensors, place.prefix), place));
-    tokenizers.set(
-      place.name.replace('text_encoder', 'tokenizer'),
-      clipVocabulary(place.naming === 'open-clip' ? { padToken: '!' } : {}),
-    );
+    const encoder = textEncoder(within(tensors, place.prefix), place, kept.of(place.name));
+    components.set(place.name, encoder);
+    tokenizers.set(place.name.replace('text_encoder', 'tokenizer'), vocabularyFor(encoder, place));
   }
+  const pipelineClass = String(kept.modelIndex?.['_class_name'] ?? family.pipelineClass);
   return {
     directory: path,
-    modelIndex: { _class_name: family.pipelineClass },
-    pipelineClass: family.pipelineClass,
+    modelIndex: { ...kept.modelIndex, _class_name: pipelineClass },
+    pipelineClass,
     components,
-    schedulerConfig: schedulerConfig(family, tensors, metadata),
+    schedulerConfig: kept.scheduler ?? schedulerConfig(family, tensors, metadata),
     tokenizers,
   };
 }
 
 /** What a file's header tells of it: its line of models and its parts. Throws what `openSingleFile` throws. */
-export function recognizeSingleFile(path: string) {
-  const { tensors, metadata } = openSafetensors(path);
+export const recognizeSingleFile = (path: string) => recognize(path, openSafetensors(path));
+
+function recognize(path: string, { tensors, metadata }: Safetensors) {
   const keys = [...tensors.keys()];
   const holds = (prefix: string) => keys.some((key) => key.startsWith(prefix));
   const family = families.find(({ textEncoders }) => holds(textEncoders.at(-1)!.prefix));
@@ -157,10 +164,24 @@ const component = (
   tensors: ReadonlyMap<string, StoredTensor>,
 ): Component => ({ className, config, tensors: canonicalKeys(className, tensors) });
 
-function textEncoder(tensors: LdmTensors, { naming, lastLayer }: TextEncoderPlace): Component {
+function textEncoder(
+  tensors: LdmTensors,
+  { naming, lastLayer }: TextEncoderPlace,
+  kept: JsonObject | undefined,
+): Component {
   const named = naming === 'clip' ? tensors : fromOpenClip(tensors, { lastLayer });
-  const config = clipTextConfig(named, naming === 'clip' ? 'quick_gelu' : 'gelu');
-  return component((config['architectures'] as string[])[0]!, config, named);
+  const shown = clipTextConfig(named, naming === 'clip' ? 'quick_gelu' : 'gelu');
+  return component((shown['architectures'] as string[])[0]!, kept ?? shown, named);
+}
+
+/** An embedding of fewer rows is of a vocabulary cut to its first merges. */
+function vocabularyFor({ tensors }: Component, { naming }: TextEncoderPlace): TokenizerFiles {
+  const rows = tensors.get('text_model.embeddings.token_embedding.weight')!.shape[0]!;
+  const merges = mergesOfVocabulary(rows);
+  return clipVocabulary({
+    ...(merges > 0 ? { mergeCount: merges } : {}),
+    ...(naming === 'open-clip' ? { padToken: '!' } : {}),
+  });
 }
 
 /** As published with each line; what a file says of itself goes before. */

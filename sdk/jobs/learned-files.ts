@@ -1,7 +1,7 @@
-import { MissingFileError } from '../errors';
+import { InvalidOptionError, MissingFileError, StoppedError } from '../errors';
 import type { Home } from '../subjects/home';
 import { importSubject } from '../subjects/lora-import';
-import { type ExportFormat, type ExportOptions, exportSubject } from '../subjects/subject-export';
+import { type ExportFormat, type ExportOptions, exportSubjects } from '../subjects/subject-export';
 import { readSubject, type Subject } from '../subjects/subjects';
 import { baseName, basePath, embeddedBase } from './base-path';
 
@@ -14,18 +14,40 @@ export interface ImportOptions {
   readonly base?: string | undefined;
 }
 
-/** Writes what a subject learned for other programs; see `exportSubject`. Returns the path written. */
-export function exportLearned(
+/**
+ * Writes what subjects learned for other programs; see `exportSubjects`. A name may carry a weight for a checkpoint, as
+ * `rex:0.7`. Returns the path written.
+ */
+export async function exportLearned(
   home: Home,
-  name: string,
+  names: string | readonly string[],
   format: ExportFormat,
   out: string,
   options?: ExportOptions,
 ): Promise<string> {
-  const { base, kind } = readSubject(home, name);
-  // A LoRA stands by itself: its base need not be there any more.
-  const path = kind === 'full' ? basePath(base.path) : whereThere(base.path);
-  return exportSubject(home, name, format, out, path, options);
+  const exported = [names].flat().map((written) => {
+    const { name, weight } = weightedName(written);
+    const { base, kind } = readSubject(home, name);
+    // A LoRA stands by itself: its base need not be there any more.
+    const needsBase = format === 'checkpoint' || kind === 'full';
+    return { name, weight, basePath: needsBase ? basePath(base.path) : whereThere(base.path) };
+  });
+  try {
+    return await exportSubjects(home, exported, format, out, options);
+  } catch (error) {
+    if (options?.signal?.aborted) throw new StoppedError(null, { cause: error });
+    throw error;
+  }
+}
+
+/** Throws InvalidOptionError for a weight that is no number. */
+function weightedName(written: string): { name: string; weight: number } {
+  const [name, weight, ...rest] = written.split(':') as [string, ...string[]];
+  const number = weight === undefined ? 1 : Number(weight);
+  if (rest.length > 0 || weight?.trim() === '' || !Number.isFinite(number)) {
+    throw new InvalidOptionError('name', `"${written}" is no subject with a weight: write it as rex:0.7.`);
+  }
+  return { name, weight: number };
 }
 
 function whereThere(base: string): string | null {

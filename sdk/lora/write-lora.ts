@@ -15,14 +15,24 @@ export type LoraDataType = (typeof loraDataTypes)[number];
  */
 export function toKohya(layers: LoraLayers, naming: LayerNaming, dtype: LoraDataType): Map<string, Tensor> {
   const tensors = new Map<string, Tensor>();
+  // diffusers (0.42) loses alphas that differ between layers: where they do, one stands for all and the rest is in `up`.
+  const common = [...layers.values()][0]?.alpha || 1;
   for (const [name, { down, up, alpha }] of layers) {
     const flat = naming(name);
-    tensors.set(`${flat}.alpha`, withType(float32([], [alpha]), dtype));
+    tensors.set(`${flat}.alpha`, withType(float32([], [common]), dtype));
     tensors.set(`${flat}.lora_down.weight`, withType(down, dtype));
-    tensors.set(`${flat}.lora_up.weight`, withType(up, dtype));
+    tensors.set(`${flat}.lora_up.weight`, withType(scaled(up, alpha / common), dtype));
   }
   return tensors;
 }
+
+const scaled = (up: Tensor<'float32'>, by: number): Tensor<'float32'> =>
+  by === 1
+    ? up
+    : float32(
+        up.shape,
+        up.data.map((value) => value * by),
+      );
 
 /**
  * The tensors of a diffusers file (`pytorch_lora_weights.safetensors`). This naming has no alpha and readers take
@@ -32,16 +42,8 @@ export function toDiffusers(layers: LoraLayers, dtype: LoraDataType): Map<string
   const tensors = new Map<string, Tensor>();
   for (const [name, { down, up, alpha }] of layers) {
     const suffix = splitLayer(name)[0] === 'unet' ? 'lora' : 'lora_linear_layer';
-    const scale = alpha / down.shape[0]!;
-    const scaled =
-      scale === 1
-        ? up
-        : float32(
-            up.shape,
-            up.data.map((value) => value * scale),
-          );
     tensors.set(`${name}.${suffix}.down.weight`, withType(down, dtype));
-    tensors.set(`${name}.${suffix}.up.weight`, withType(scaled, dtype));
+    tensors.set(`${name}.${suffix}.up.weight`, withType(scaled(up, alpha / down.shape[0]!), dtype));
   }
   return tensors;
 }

@@ -1,79 +1,69 @@
 /** Subjects as files for other programs. */
-import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync, renameSync, rmSync } from 'node:fs';
-import { cp } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { writeFailure } from '../checkpoint/write-failure';
 import { InvalidOptionError } from '../errors';
 import type { LoraDataType } from '../lora/write-lora';
+import { exportCheckpoint, type WeightedSubject } from './checkpoint-export';
 import { exportEmbedding } from './embedding-subject';
 import type { Home } from './home';
 import { exportLora } from './lora-export';
-import { readSubject, type Subject } from './subjects';
+import { readSubject } from './subjects';
 
-export const exportFormats = ['kohya', 'diffusers'] as const;
+export const exportFormats = ['kohya', 'diffusers', 'checkpoint'] as const;
 export type ExportFormat = (typeof exportFormats)[number];
 
 export interface ExportOptions {
-  /** Element type of the written tensors; by default float16, as other programs write LoRA. */
+  /** Element type of the written tensors; by default float16 for a LoRA, and for a checkpoint what the base has. */
   readonly dtype?: LoraDataType | undefined;
+  /** Stops a checkpoint's writing, which leaves nothing. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onWarning?: ((message: string) => void) | undefined;
+}
+
+/** A subject to export, and where its base is; null where that is no more, which a LoRA can do without. */
+export interface ExportedSubject {
+  readonly name: string;
+  /** How strongly it goes into a checkpoint: 1 as learned. */
+  readonly weight: number;
+  readonly basePath: string | null;
 }
 
 /**
- * Writes a subject's LoRA to `out`, a `.safetensors` file or a folder that gets one: in kohya's names, which other
- * programs read (ComfyUI, AUTOMATIC1111, Forge…), or diffusers'. A subject learned by changing the whole model becomes
- * a folder in the diffusers layout; an embedding is written in float32, as AUTOMATIC1111's web UI or diffusers reads it. `basePath` is where its base is; a LoRA can do without (null). Returns the path written.
- * Throws UnknownSubjectError, InvalidOptionError, DiskFullError, UnwritablePathError.
+ * Writes what was learned to `out`. `kohya`, `diffusers`: the LoRA of one subject, in the names that most programs read
+ * (ComfyUI, AUTOMATIC1111, Forge…) or in diffusers', as a `.safetensors` file or into a folder; of a subject learned by
+ * changing the whole model `diffusers` is the whole checkpoint. `checkpoint`: base and subjects in one, as a
+ * `.safetensors` file or a new folder in the diffusers layout. An
+ * embedding is written in float32, as AUTOMATIC1111's web UI or diffusers reads it. Returns the path written.
+ * Throws UnknownSubjectError, InvalidOptionError, WrongBaseError, DiskFullError, UnwritablePathError.
  */
-export async function exportSubject(
+export async function exportSubjects(
   home: Home,
-  name: string,
+  exported: readonly ExportedSubject[],
   format: ExportFormat,
   out: string,
-  basePath: string | null,
-  { dtype = 'float16' }: ExportOptions = {},
+  { dtype, signal, onWarning }: ExportOptions = {},
 ): Promise<string> {
-  const subject = readSubject(home, name);
-  if (subject.kind === 'full') return exportWhole(subject, format, out, basePath!);
-  if (subject.kind === 'embedding') return exportEmbedding(subject, format, out);
-  return exportLora(subject, { format, out, dtype }, basePath);
-}
-
-async function exportWhole(
-  subject: Subject,
-  format: ExportFormat,
-  out: string,
-  basePath: string,
-): Promise<string> {
-  if (format !== 'diffusers') {
+  const subjects = exported.map(
+    ({ name, weight }): WeightedSubject => ({ subject: readSubject(home, name), weight }),
+  );
+  const [first] = subjects;
+  const basePath = exported[0]?.basePath ?? null;
+  if (first === undefined) throw new InvalidOptionError('name', 'Name the subject to export.');
+  if (format !== 'checkpoint' && (subjects.length > 1 || first.weight !== 1)) {
     throw new InvalidOptionError(
       'format',
-      `@${subject.name} was learned by changing the whole model, so there is no LoRA to write in ${format} names: export it with --format diffusers.`,
+      'Several subjects, or one with a weight, go into a checkpoint: give --format checkpoint.',
     );
   }
-  const target = resolve(out);
-  if (existsSync(target) && readdirSync(target).length > 0) {
+  const { name, kind } = first.subject;
+  if (kind === 'full' && format === 'kohya') {
     throw new InvalidOptionError(
-      'out',
-      `${target} exists and is not empty: name a new folder for the whole model.`,
+      'format',
+      `@${name} was learned by changing the whole model, so there is no LoRA to write in ${format} names: export it with --format checkpoint.`,
     );
   }
-  const partial = `${target}.${randomBytes(4).toString('hex')}.part`;
-  try {
-    const own = readdirSync(subject.folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    await cp(basePath, partial, { recursive: true, dereference: true });
-    for (const { name } of own) {
-      // Weights of the base's component would stand beside the subject's under another name.
-      for (const file of readdirSync(join(partial, name))) {
-        if (/\.(safetensors|bin)$|\.index\.json$/.test(file)) rmSync(join(partial, name, file));
-      }
-      await cp(join(subject.folder, name), join(partial, name), { recursive: true });
-    }
-    rmSync(target, { recursive: true, force: true });
-    renameSync(partial, target);
-  } catch (error) {
-    rmSync(partial, { recursive: true, force: true });
-    throw writeFailure(target, error);
+  if (kind === 'embedding' && format !== 'checkpoint') return exportEmbedding(first.subject, format, out);
+  if (format === 'checkpoint' || kind === 'full') {
+    const how = { out, dtype: dtype ?? null, signal, ...(onWarning ? { onWarning } : {}) };
+    return exportCheckpoint(subjects, how, basePath!);
   }
-  return target;
+  return exportLora(first.subject, { format, out, dtype: dtype ?? 'float16' }, basePath);
 }

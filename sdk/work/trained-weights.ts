@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSafetensors, writeSafetensors } from '../checkpoint/safetensors';
+import { weightsFile } from '../checkpoint/write-folder';
 import { float32ToHalf } from '../half';
 import type { LoraLayers, LoraMatrices } from '../lora/lora-layers';
 import { toDiffusers } from '../lora/write-lora';
@@ -9,10 +10,6 @@ import { type BaseModel, type ComponentName, type ModelPart, tensorsOf } from '.
 import { makeFolder } from '../subjects/home';
 import { type DataType, float32, type Tensor } from '../tensor';
 import type { TrainedWeights } from '../training/train-dreambooth';
-
-/** What a component's weights are called in a folder of the diffusers layout. */
-export const weightsFile = (component: ComponentName): string =>
-  component.startsWith('text_encoder') ? 'model.safetensors' : 'diffusion_pytorch_model.safetensors';
 
 /** The LoRA of all components; empty where none was trained as one. */
 export function trainedLora({ parameters, trained }: TrainedWeights, alpha: number): LoraLayers {
