@@ -14,7 +14,8 @@ const mostPhotos = 20;
 
 /**
  * The photos that `paths` name: files as they are, of folders every photo in them (not in folders below), in the
- * order of their names with numbers counted as numbers; hidden and other files are passed over.
+ * order of their names with numbers counted as numbers; hidden and other files are passed over, captions and masks
+ * beside photos (`1.txt`, `1.caption`, `1-masklabel.png`) without a word.
  * Throws MissingFileError, and InvalidOptionError for no photos or more than 20.
  */
 export function listPhotos(paths: readonly string[]): PhotoList {
@@ -26,7 +27,7 @@ export function listPhotos(paths: readonly string[]): PhotoList {
   });
 
   const seen = new Set<string>();
-  const photos = found.filter((path) => {
+  const photos = withoutSidecars(found).filter((path) => {
     const real = realpathSync(path);
     if (seen.has(real)) warnings.push(`${path} is named twice; it is used once.`);
     return !seen.has(real) && seen.add(real);
@@ -54,7 +55,8 @@ export function listPhotos(paths: readonly string[]): PhotoList {
 const byName = new Intl.Collator('en', { numeric: true });
 
 function photosIn(folder: string, warnings: string[]): string[] {
-  const entries = readdirSync(folder).sort((a, b) => byName.compare(a, b) || (a < b ? -1 : 1));
+  const all = readdirSync(folder).sort((a, b) => byName.compare(a, b) || (a < b ? -1 : 1));
+  const entries = withoutSidecars(all);
   const isPhoto = (name: string) =>
     !name.startsWith('.') &&
     extensions.includes(extname(name).toLowerCase()) &&
@@ -62,6 +64,15 @@ function photosIn(folder: string, warnings: string[]): string[] {
   const others = entries.filter((name) => !isPhoto(name) && !name.startsWith('.'));
   if (others.length > 0) warnings.push(`Passed over in ${folder}, not being photos: ${others.join(', ')}.`);
   return entries.filter(isPhoto).map((name) => join(folder, name));
+}
+
+/** A caption or a mask beside a picture has its name and one of these ends. */
+const sidecarEnd = /(?:-masklabel\.png|\.txt|\.caption)$/i;
+const stemOf = (path: string) => path.slice(0, path.length - extname(path).length);
+
+function withoutSidecars(paths: readonly string[]): string[] {
+  const stems = new Set(paths.filter((path) => !sidecarEnd.test(path)).map(stemOf));
+  return paths.filter((path) => !(sidecarEnd.test(path) && stems.has(path.replace(sidecarEnd, ''))));
 }
 
 const passedOver = (warnings: readonly string[]) => warnings.map((warning) => ` ${warning}`).join('');

@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
-import sharp, { type Metadata } from 'sharp';
+import sharp, { type Metadata, type Sharp } from 'sharp';
 import { MissingFileError, UnreadableImageError } from '../errors';
 import type { RgbImage } from './rgb-image';
 
@@ -26,6 +26,34 @@ export async function readImage(
   source: string | Uint8Array,
   options: ReadImageOptions = {},
 ): Promise<RgbImage> {
+  const { bytes, name, pages } = await openPhoto(source, options);
+  if (pages > 1) options.onWarning?.(`${name} has ${pages} frames; the first is used.`);
+  return decode(bytes, name, (photo) => photo.flatten({ background: '#ffffff' }).removeAlpha());
+}
+
+/**
+ * How opaque a photo is, as a grey picture, upright as `readImage` gives the photo: white what is seen, black what is
+ * transparent. Undefined where nothing is. Throws as `readImage`.
+ */
+export async function readAlpha(
+  source: string | Uint8Array,
+  options: Pick<ReadImageOptions, 'name'> = {},
+): Promise<RgbImage | undefined> {
+  const { bytes, name, hasAlpha } = await openPhoto(source, options);
+  if (!hasAlpha) return undefined;
+  const { width, height, data } = await decode(bytes, name, (photo) =>
+    photo.toColourspace('srgb').ensureAlpha(),
+  );
+  const alpha = Uint8Array.from({ length: width * height }, (_, i) => data[i * 4 + 3]!);
+  if (alpha.every((value) => value === 255)) return undefined;
+  return {
+    width,
+    height,
+    data: Uint8Array.from({ length: alpha.length * 3 }, (_, i) => alpha[Math.floor(i / 3)]!),
+  };
+}
+
+async function openPhoto(source: string | Uint8Array, options: Pick<ReadImageOptions, 'name'>) {
   const name =
     options.name ?? (typeof source === 'string' ? source : `the picture of ${source.length} bytes`);
   const bytes = typeof source === 'string' ? readPhotoFile(source) : source;
@@ -33,15 +61,14 @@ export async function readImage(
     throw new UnreadableImageError(name, `${name} is empty (0 bytes): copy the photo again.`);
   refuseHeic(bytes, name);
 
-  const { width, height, pages = 1 } = await readHeader(bytes, name);
+  const { width, height, pages = 1, hasAlpha = false } = await readHeader(bytes, name);
   if (width * height > mostPixels) {
     throw new UnreadableImageError(
       name,
       `${name} claims ${width}×${height} pixels; at most ${mostPixels} are read (16384×16384). Scale it down first.`,
     );
   }
-  if (pages > 1) options.onWarning?.(`${name} has ${pages} frames; the first is used.`);
-  return decode(bytes, name);
+  return { bytes, name, pages, hasAlpha };
 }
 
 /** A photo's bytes. Throws MissingFileError, and UnreadableImageError for a folder. */
@@ -86,12 +113,11 @@ async function readHeader(bytes: Uint8Array, name: string) {
   return header;
 }
 
-async function decode(bytes: Uint8Array, name: string): Promise<RgbImage> {
+/** As many bytes a pixel as `channels` leaves. */
+async function decode(bytes: Uint8Array, name: string, channels: (photo: Sharp) => Sharp) {
   try {
-    const { data, info } = await sharp(bytes, { limitInputPixels: mostPixels, failOn: 'error' })
-      .autoOrient()
-      .flatten({ background: '#ffffff' })
-      .removeAlpha()
+    const photo = sharp(bytes, { limitInputPixels: mostPixels, failOn: 'error' }).autoOrient();
+    const { data, info } = await channels(photo)
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true });
     return {

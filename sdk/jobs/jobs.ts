@@ -12,6 +12,7 @@ import { type Home, makeFolder } from '../subjects/home';
 import { nearestFirst } from '../subjects/subject-name';
 import { personalizationSettings } from '../work/personalization-settings';
 import { phases } from '../work/progress';
+import type { SubjectPhoto } from './subject-photos';
 
 const recordFile = 'job.json';
 
@@ -35,8 +36,16 @@ const jobRecord = z.object({
   seed: z.number().int(),
   /** As given. */
   settings: personalizationSettings.partial(),
-  /** `file` is relative to the job's folder; `name` is what the caller called the photo. */
-  photos: z.array(z.object({ file: z.string(), name: z.string(), sha256: z.string() })),
+  /** `file` and `mask` are relative to the job's folder; `name` is what the caller called the photo. */
+  photos: z.array(
+    z.object({
+      file: z.string(),
+      name: z.string(),
+      sha256: z.string(),
+      caption: z.string().optional(),
+      mask: z.string().optional(),
+    }),
+  ),
   progress: z
     .object({
       phase: z.enum(phases),
@@ -66,16 +75,23 @@ export function createJob(
     JobRecord,
     'name' | 'className' | 'identifier' | 'usedIdentifiers' | 'base' | 'seed' | 'settings'
   >,
-  photos: readonly { readonly name: string; readonly sha256: string; readonly bytes: Uint8Array }[],
+  photos: readonly SubjectPhoto[],
 ): JobRecord {
   makeFolder(home.jobs);
   const id = newFolder(home, wanted.name);
   try {
     makeFolder(join(jobFolder(home, id), 'photos'));
-    const kept = photos.map(({ name, sha256, bytes }, i) => {
-      const file = `photos/${String(i + 1).padStart(2, '0')}`;
+    const keep = (file: string, bytes: Uint8Array) => {
       writeFileAtomically(join(jobFolder(home, id), file), [bytes]);
-      return { file, name, sha256 };
+      return file;
+    };
+    const kept = photos.map(({ bytes, mask, ...photo }, i) => {
+      const file = `photos/${String(i + 1).padStart(2, '0')}`;
+      return {
+        ...photo,
+        file: keep(file, bytes),
+        ...(mask === undefined ? {} : { mask: keep(`${file}-mask`, mask) }),
+      };
     });
     const now = new Date().toISOString();
     const { name, className, identifier, usedIdentifiers, base, seed, settings } = wanted;

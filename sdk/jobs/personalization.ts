@@ -58,7 +58,8 @@ export async function startJob(
   }
   const reservation = name === undefined ? reserveDefaultName(home, className) : reserveName(home, name);
   try {
-    const photos = await readSubjectPhotos(images, base, preset?.onePhoto === true, onWarning);
+    const reading = { oneIsEnough: preset?.onePhoto === true, captions: settings.captions !== false };
+    const photos = await readSubjectPhotos(images, base, reading, onWarning);
     const usedIdentifiers = listSubjects(home).map((subject) => subject.identifier);
     const wanted = {
       name: reservation.name,
@@ -223,7 +224,11 @@ function task(held: HeldJob): PersonalizationJob {
     basePath: basePath(base),
     seed,
     settings: settings as PersonalizationSettings,
-    photos: photos.map(({ file, name, sha256 }) => ({ file: join(held.folder, file), name, sha256 })),
+    photos: photos.map(({ file, mask, ...photo }) => ({
+      ...photo,
+      file: join(held.folder, file),
+      ...(mask === undefined ? {} : { mask: join(held.folder, mask) }),
+    })),
   };
 }
 
@@ -240,7 +245,7 @@ function keepSubject(home: Home, job: JobRecord, draft: SubjectDraft): Subject {
     seed: job.seed,
     steps,
     createdAt: new Date().toISOString(),
-    photos: job.photos.map(({ name, sha256 }) => ({ name, sha256 })),
+    photos: job.photos.map(({ file, mask, ...photo }) => photo),
     versions: packageVersions(),
   };
   return createSubject(home, job.name, record, draft.folder);

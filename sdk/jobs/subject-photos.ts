@@ -5,11 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { InvalidOptionError, MissingFileError } from '../errors';
 import { listPhotos } from '../images/list-photos';
 import { embeddedBase } from './base-path';
+import { type PhotoSidecars, sidecarsOf } from './photo-sidecars';
 
 /** A photo, a folder of photos, or the bytes of a photo. */
 export type SubjectImage = string | URL | Uint8Array;
 
-export interface SubjectPhoto {
+export interface SubjectPhoto extends PhotoSidecars {
   readonly name: string;
   readonly sha256: string;
   readonly bytes: Uint8Array;
@@ -18,14 +19,14 @@ export interface SubjectPhoto {
 const mostPhotos = 20;
 
 /**
- * Reads the bytes of the photos that a caller names; they are decoded later, by the engine. With `oneIsEnough` a
- * single photo is no reason for a warning.
- * Throws MissingFileError, and InvalidOptionError for none or more than 20.
+ * Reads the bytes of the photos that a caller names, and what lies beside them; they are decoded later, by the engine.
+ * With `oneIsEnough` a single photo is no reason for a warning, without `captions` texts are left unread.
+ * Throws MissingFileError, BrokenFileError for a caption that is no text, and InvalidOptionError for none or more than 20.
  */
 export async function readSubjectPhotos(
   images: readonly SubjectImage[],
   base: string,
-  oneIsEnough: boolean,
+  { oneIsEnough, captions }: { readonly oneIsEnough: boolean; readonly captions: boolean },
   onWarning: (message: string) => void,
 ): Promise<SubjectPhoto[]> {
   const files = images.filter((image) => !(image instanceof Uint8Array)) as (string | URL)[];
@@ -37,7 +38,10 @@ export async function readSubjectPhotos(
     for (const warning of list.warnings) {
       if (!isAlone(warning) || (given.length === 0 && !oneIsEnough)) onWarning(warning);
     }
-    for (const path of list.photos) photos.push(photo(basename(path), await readBytes(resolve(path))));
+    for (const path of list.photos) {
+      const bytes = await readBytes(resolve(path));
+      photos.push({ ...photo(basename(path), bytes), ...sidecarsOf(path, captions) });
+    }
   } else if (photos.length === 1 && !oneIsEnough) {
     onWarning('There is one photo; 3 to 5 from different sides teach the subject far better.');
   }

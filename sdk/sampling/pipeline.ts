@@ -6,6 +6,7 @@ import { type LatentDistribution, sampleLatents, scaleLatents } from '../models/
 import type { PromptChunks, PromptCondition } from '../models/text-condition';
 import { createRandom, type Random } from '../random';
 import { createScheduler, type SchedulerName } from '../schedulers/index';
+import { withZeroTerminalSnr } from '../schedulers/zero-terminal-snr';
 import { createDecoder, createEncoder, type Encoder } from './autoencoder';
 import { denoise } from './denoise';
 import { createDenoiser, type DenoiserShape } from './denoiser';
@@ -27,6 +28,8 @@ export interface Drawing {
   readonly seeds: readonly number[];
   readonly scheduler: SchedulerName;
   readonly steps: number;
+  /** Whether the noise is that of a subject learned so, not the checkpoint's. */
+  readonly zeroTerminalSnr?: boolean;
   readonly guidanceScale: number;
   /** 0 to 1; only where the pipeline's shape says `rescaled`. */
   readonly guidanceRescale?: number;
@@ -91,7 +94,12 @@ export async function createPipeline(
         return noise;
       };
       const noise = draw();
-      const stepper = createScheduler(scheduler, base.schedulerConfig, steps, randoms.length);
+      const stepper = createScheduler(
+        scheduler,
+        drawing.zeroTerminalSnr ? withZeroTerminalSnr(base.schedulerConfig) : base.schedulerConfig,
+        steps,
+        randoms.length,
+      );
       const sample = (distribution: LatentDistribution) => {
         const each = draw();
         for (let at = 0; at < each.length; at += elements) {

@@ -63,6 +63,25 @@ export function resolvePrompt(prompt: string, find: (name: string) => MentionedS
   return { text, mentions: [...weights].map(([name, weight]) => ({ name, weight: weight ?? 1 })) };
 }
 
+/**
+ * A prompt about the one subject that is being learned, by `{subject}`, `{class}` or its name. Throws
+ * InvalidOptionError, for `setting`, where it mentions another.
+ */
+export function ownPrompt(
+  setting: string,
+  prompt: string,
+  subject: MentionedSubject & { readonly name: string },
+): string {
+  const find = (name: string) => {
+    if (name === subject.name) return subject;
+    throw new InvalidOptionError(
+      setting,
+      `${setting} mentions @${name} in "${prompt}": it speaks of the subject that is being learned, @${subject.name} or {subject}.`,
+    );
+  };
+  return resolvePrompt(fillPrompt(prompt, subject), find).text;
+}
+
 /** Names are lower-case; a hyphen or underscore at the end belongs to the sentence ("@rex-"). */
 function subjectName(typed: string): { name: string; rest: string } {
   const name = typed.toLowerCase().replace(/[-_]+$/, '');

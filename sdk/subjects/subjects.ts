@@ -36,7 +36,9 @@ const subjectRecord = z.object({
   seed: z.number().int(),
   steps: z.number().int().nonnegative(),
   createdAt: z.iso.datetime(),
-  photos: z.array(z.object({ name: z.string(), sha256: z.string().length(64) })),
+  photos: z.array(
+    z.object({ name: z.string(), sha256: z.string().length(64), caption: z.string().optional() }),
+  ),
   /** Of what made it: this package, onnxruntime, Node. */
   versions: z.record(z.string(), z.string()),
 });

@@ -1,10 +1,11 @@
 /**
  * The loss of diffusion fine-tuning as a graph: mean squared error between what the UNet predicts and its target,
  *
- *   L = Σᵢ wᵢ · mean((ε̂(xᵢ, tᵢ, cᵢ) − yᵢ)²)
+ *   L = Σᵢ wᵢ · mean(mᵢ · (ε̂(xᵢ, tᵢ, cᵢ) − yᵢ)²)
  *
  * DreamBooth's two terms (Ruiz et al. 2023, eq. 2) are weights: 1/B for B pictures of the subject, λ/B for B of its
- * class; min-SNR and masks multiply further. Noise, timesteps and weights are data, so the graph has no randomness.
+ * class; min-SNR multiplies further. m, one number a place, says which parts of a picture count; the mean stays over
+ * all places, as in kohya's scripts, so that a small subject does not pull harder than a large one. Noise, timesteps and weights are data, so the graph has no randomness.
  */
 import type { Value } from '../graph/graph';
 import { op } from '../graph/operators';
@@ -38,11 +39,15 @@ export interface DenoisingProblem {
   readonly untrainedTargets?: number;
   /** How many of the text encoders' last layers are skipped, where they are in the graph; default 0. */
   readonly clipSkip?: number;
+  /** Whether `lossMask` is an input. Default: every place counts 1. */
+  readonly masked?: boolean;
+  /** Whether `prompted` is an input: where it is 0, what the text encoders say becomes zeros. */
+  readonly zerosPrompts?: boolean;
 }
 
 /**
- * Inputs: `sample` [B, C, h, w], `timesteps` [B], `lossWeights` [B], `target` for the rows that have one, those of
- * `conditionInputs` or `tokenInputs`, and of `sizeInputs`. Reports: `losses` [B], unweighted.
+ * Inputs: `sample` [B, C, h, w], `timesteps` [B], `lossWeights` [B], `target` for the rows that have one, `lossMask`
+ * [B, 1, h, w] and `prompted` [B] where they are asked for, those of `conditionInputs` or `tokenInputs`, and of `sizeInputs`. Reports: `losses` [B], unweighted.
  * Parameters are named `unet.KEY` for weights, `unet.PATH.down` and `.up` for a LoRA; groups are the components.
  */
 export function denoisingProblem(problem: DenoisingProblem): TrainingProblem {
@@ -64,9 +69,12 @@ export function denoisingProblem(problem: DenoisingProblem): TrainingProblem {
       const changed = (component: ComponentName) => changesOf(component, trained[component], parameters);
 
       const ids = problem.textEncoders ? tokenInputs(graph, base, batch) : undefined;
-      const condition = ids
+      const encoded = ids
         ? encodeText(base, graph, ids, changed)(clipSkip)
         : conditionInputs(graph, base, batch, tokens);
+      const condition = problem.zerosPrompts
+        ? zeroed(encoded, graph.input('prompted', 'float32', [batch]), batch)
+        : encoded;
       const predict = (changes: Changes, told: TextCondition, rows: (x: Value) => Value = (x) => x) =>
         unet(weightsOf(base, 'unet', graph, changes), base.unet.config, {
           sample: rows(sample),
@@ -99,10 +107,26 @@ export function denoisingProblem(problem: DenoisingProblem): TrainingProblem {
         prediction,
         targets.length === 1 ? targets[0]! : op.Concat(...targets, { axis: 0 }),
       );
-      const losses = op.ReduceMean(op.Mul(difference, difference), { axes: [1, 2, 3], keepdims: 0 });
+      const squares = op.Mul(difference, difference);
+      const counted = problem.masked
+        ? op.Mul(squares, graph.input('lossMask', 'float32', [batch, 1, ...size]))
+        : squares;
+      const losses = op.ReduceMean(counted, { axes: [1, 2, 3], keepdims: 0 });
       const loss = op.ReduceSum(op.Mul(losses, lossWeights), { axes: [0], keepdims: 0 });
       return { loss, reports: { losses } };
     },
+  };
+}
+
+function zeroed(
+  { textEmbeddings, pooledEmbeddings }: TextCondition,
+  prompted: Value,
+  batch: number,
+): TextCondition {
+  const times = (x: Value, shape: number[]) => op.Mul(x, op.Reshape(prompted, { shape }));
+  return {
+    textEmbeddings: times(textEmbeddings, [batch, 1, 1]),
+    ...(pooledEmbeddings ? { pooledEmbeddings: times(pooledEmbeddings, [batch, 1]) } : {}),
   };
 }
 

@@ -50,6 +50,24 @@ export interface TrainingSettings {
   readonly adamEpsilon: number;
   /** Min-SNR weighting of the instance loss (Hang et al. 2023); 0: none. */
   readonly snrGamma: number;
+  /** Noise that ends in noise alone (Lin et al. 2023); for bases that predict velocity. */
+  readonly zeroTerminalSnr: boolean;
+  /** Each channel's noise is shifted by so much of one more normal draw; 0: not. */
+  readonly noiseOffset: number;
+  /** Share of the photos that are shown without a prompt. */
+  readonly captionDropout: number;
+  /** Decay of the average of the weights over the updates, which is what is kept (diffusers' EMAModel); 0: none. */
+  readonly emaDecay: number;
+  readonly emaWarmup: boolean;
+  readonly emaUpdateAfter: number;
+  /** Texts beside the photos as their prompts. */
+  readonly captions: boolean;
+  /** What says which parts of a photo count: nothing, a picture beside it, its own transparency. */
+  readonly masks: 'none' | 'file' | 'alpha';
+  /** How much the parts outside a mask count, from 0 to 1. */
+  readonly unmaskedWeight: number;
+  /** Photos in sizes near their own shape instead of squares. */
+  readonly aspectBuckets: boolean;
   readonly centerCrop: boolean;
   readonly flip: boolean;
   /** What SDXL is told of a photo's sizes: its own, or of every one that it is uncut and of the resolution. */
@@ -113,6 +131,16 @@ const sd15Lora: TrainingSettings = {
   adamBeta2: 0.999,
   adamEpsilon: 1e-8,
   snrGamma: 0,
+  zeroTerminalSnr: false,
+  noiseOffset: 0,
+  captionDropout: 0,
+  emaDecay: 0,
+  emaWarmup: false,
+  emaUpdateAfter: 0,
+  captions: true,
+  masks: 'none',
+  unmaskedWeight: 0.1,
+  aspectBuckets: false,
   centerCrop: false,
   flip: false,
   sizeConditioning: 'photo',

@@ -1,52 +1,22 @@
 /**
  * The DreamBooth algorithm (Ruiz et al. 2023): a subject's pictures under "a [identifier] [class]", pictures of the
- * class under "a [class]", one loss of both. Pictures come as latents; randomness from one generator, in this order a
- * run: which pictures, the autoencoder's noise, the noise to predict, the timesteps.
+ * class under "a [class]", one loss of both. Pictures come as latents; randomness from one generator.
  */
 import { InvalidOptionError, TrainingDivergedError } from '../errors';
-import type { CreateSession, Feeds } from '../graph/session';
+import type { CreateSession } from '../graph/session';
 import { initialLora, loraTargets, textEncoderAttention, unetAttention } from '../lora/lora';
 import { type BaseModel, type ComponentName, tensorsOf } from '../models/base-model';
-import { type LatentDistribution, sampleLatents, scaleLatents } from '../models/latents';
-import {
-  conditionFeeds,
-  type PictureSizes,
-  type PromptCondition,
-  type PromptTokens,
-  sizeFeeds,
-  tokenFeeds,
-} from '../models/text-condition';
-import { learningRateSchedule } from '../optimizers/learning-rate';
+import { type LearningRateFactor, learningRateSchedule } from '../optimizers/learning-rate';
 import { createRandom, type Random, type RandomState, restoreRandom } from '../random';
-import { createNoiseSchedule, type NoiseSchedule } from '../schedulers/noise-schedule';
-import { float32, type Tensor } from '../tensor';
 import { denoisingProblem, type Trained } from './denoising-problem';
+import { trainingNoises } from './diffusion-target';
+import { type BatchSource, drawBatch, type LatentSize, sameSize, zerosPrompts } from './dreambooth-batch';
 import type { TrainingSettings } from './presets';
 import { createTrainer, type Trainer, type TrainerState } from './trainer';
+import { averageDecay, moveAverage } from './weight-average';
 
-/** The distribution of a picture's latents, and the sizes it comes from. */
-export interface TrainingPicture extends LatentDistribution {
-  readonly sizes: PictureSizes;
-}
-
-/** A prompt: its tokens are read where a text encoder trains, else what it is to the UNet. */
-export interface TrainingPrompt {
-  readonly tokens: PromptTokens;
-  readonly condition: PromptCondition;
-}
-
-export interface DreamBoothRun {
-  readonly base: BaseModel;
-  readonly settings: TrainingSettings;
+export interface DreamBoothRun extends BatchSource {
   readonly seed: number;
-  /** Height and width of the latents. */
-  readonly size: readonly [number, number];
-  /** Of each photo its variants (crops, mirrored), of which one is drawn each time. */
-  readonly photos: readonly (readonly TrainingPicture[])[];
-  /** Pictures of the class; read where the prior is `images`. */
-  readonly classImages: readonly TrainingPicture[];
-  readonly instancePrompt: TrainingPrompt;
-  readonly classPrompt: TrainingPrompt;
   /** A component's own weight, for first values. */
   readWeight(component: ComponentName, key: string): Float32Array;
 }
@@ -57,6 +27,8 @@ export interface DreamBoothCheckpoint {
   readonly random: RandomState;
   /** What is left of the current order of the data. */
   readonly order: readonly number[];
+  /** The average of the weights by the trainer's blocks, where one is kept. Moved on by the next update. */
+  readonly average?: readonly Float32Array[];
 }
 
 export interface StepFigures {
@@ -113,24 +85,30 @@ export async function trainDreamBooth(
   const initialRandom = createRandom(run.seed);
   const trainer = await createDreamBoothTrainer(run, parts, initialRandom, createSession);
   let random = initialRandom;
-  let order: number[] = [];
+  let order: readonly number[] = [];
+  let average = from?.average;
   if (from) {
     trainer.restore(from.trainer);
     random = restoreRandom(from.random);
-    order = [...from.order];
+    order = from.order;
+  } else if (settings.emaDecay > 0) {
+    average = trainer.state().blocks.map(({ parameter }) => parameter.slice());
   }
 
-  const noises = createNoiseSchedule(base.schedulerConfig);
-  const factor = learningRateSchedule(settings.learningRateSchedule, {
-    totalSteps: settings.steps,
-    warmupSteps: settings.warmupSteps,
-    learningRate: settings.learningRate,
-  });
+  const noises = trainingNoises(base.schedulerConfig, settings.zeroTerminalSnr);
+  const factor = learningRateFactor(settings);
   const checkpoint = (): DreamBoothCheckpoint => ({
     trainer: trainer.state(),
     random: random.state(),
     order,
+    ...(average ? { average } : {}),
   });
+  const ema = {
+    decay: settings.emaDecay,
+    warmup: settings.emaWarmup,
+    updateAfter: settings.emaUpdateAfter,
+  };
+  const weights = (): TrainedWeights => ({ parameters: trainer.parameters(average), trained: parts });
   // Draws since the last update are not part of the state that a resumed run starts from.
   let latest = checkpoint();
   // Weights can be ruined and finite: only the next loss tells. A checkpoint waits for it, or it would replace a good one.
@@ -140,7 +118,7 @@ export async function trainDreamBooth(
       const { step } = trainer.state();
       if (isSampled(step, settings)) {
         try {
-          await hooks.onSample?.(step, { parameters: trainer.parameters(), trained: parts });
+          await hooks.onSample?.(step, weights());
         } catch (error) {
           hooks.onCheckpoint(latest);
           throw error;
@@ -162,7 +140,7 @@ export async function trainDreamBooth(
         const drawn = drawBatch(run, noises, random, order);
         order = drawn.order;
         try {
-          const result = await trainer.step(drawn.batch, rates);
+          const result = await trainer.step(drawn.feeds, rates, undefined, nameOf(drawn.size));
           loss += result.loss / settings.gradientAccumulationSteps;
           gradientNorm = result.gradientNorm ?? gradientNorm;
         } catch (error) {
@@ -171,13 +149,18 @@ export async function trainDreamBooth(
         }
       }
       if (due) hooks.onCheckpoint(due);
+      // Only now: the checkpoint that was due holds this very average as it was before.
+      average?.forEach((block, i) => {
+        moveAverage(block, trainer.state().blocks[i]!.parameter, averageDecay(step + 1, ema));
+      });
       latest = checkpoint();
       due = (step + 1) % settings.checkpointEvery === 0 ? latest : undefined;
       hooks.onStep(step + 1, loss, { learningRates: rates, gradientNorm });
       if (step + 1 === settings.steps) hooks.onCheckpoint(latest);
     }
-    const parameters = new Map([...trainer.parameters()].map(([name, values]) => [name, values.slice()]));
-    return { parameters, trained: parts };
+    const { parameters } = weights();
+    const kept = new Map([...parameters].map(([name, values]) => [name, values.slice()]));
+    return { parameters: kept, trained: parts };
   } finally {
     await trainer.release();
   }
@@ -185,6 +168,25 @@ export async function trainDreamBooth(
 
 const isSampled = (step: number, { sampleEvery, steps }: TrainingSettings) =>
   sampleEvery > 0 && step > 0 && (step % sampleEvery === 0 || step === steps);
+
+/** Throws InvalidOptionError for settings that fit neither each other nor the base, before anything is computed. */
+export function checkTraining(base: BaseModel, settings: TrainingSettings): void {
+  trainingNoises(base.schedulerConfig, settings.zeroTerminalSnr);
+  learningRateFactor(settings);
+}
+
+const learningRateFactor = (settings: TrainingSettings): LearningRateFactor =>
+  learningRateSchedule(settings.learningRateSchedule, {
+    totalSteps: settings.steps,
+    warmupSteps: settings.warmupSteps,
+    learningRate: settings.learningRate,
+    cycles: settings.learningRateCycles,
+    power: settings.learningRatePower,
+    end: settings.learningRateEnd,
+    rules: settings.learningRateRules,
+  });
+
+const nameOf = ([height, width]: LatentSize) => `${height}x${width}`;
 
 function noTargets(component: ComponentName, modules: readonly string[]): InvalidOptionError {
   const usual = component === 'unet' ? unetAttention : textEncoderAttention;
@@ -200,7 +202,7 @@ async function createDreamBoothTrainer(
   random: Random,
   createSession: CreateSession,
 ): Promise<Trainer> {
-  const { base, settings, size } = run;
+  const { base, settings, photos } = run;
   const initial = new Map<string, Float32Array>();
   for (const [component, part] of Object.entries(parts)) {
     if (part.kind !== 'lora') continue;
@@ -216,16 +218,24 @@ async function createDreamBoothTrainer(
     weightDecay: component === 'unet' ? settings.weightDecay : settings.textEncoderWeightDecay,
   });
   const { unet, ...textEncoders } = parts;
-  const problem = denoisingProblem({
-    base,
-    ...(unet ? { unet } : {}),
-    ...(settings.trainTextEncoder ? { textEncoders } : {}),
-    batch: settings.prior === 'none' ? settings.batchSize : 2 * settings.batchSize,
-    size,
-    tokens: base.tokenizer.maxLength,
-    untrainedTargets: settings.prior === 'adapter-off' ? settings.batchSize : 0,
-    clipSkip: settings.clipSkip,
-  });
+  const all = photos.map(({ variants }) => variants[0]!.size);
+  const sizes = all.filter((size, i) => all.findIndex((other) => sameSize(size, other)) === i);
+  const problems = sizes.map((size) =>
+    denoisingProblem({
+      base,
+      ...(unet ? { unet } : {}),
+      ...(settings.trainTextEncoder ? { textEncoders } : {}),
+      batch: settings.prior === 'none' ? settings.batchSize : 2 * settings.batchSize,
+      size,
+      tokens: base.tokenizer.maxLength,
+      untrainedTargets: settings.prior === 'adapter-off' ? settings.batchSize : 0,
+      clipSkip: settings.clipSkip,
+      masked: settings.masks !== 'none',
+      zerosPrompts: zerosPrompts(base, settings),
+    }),
+  );
+  const builds = problems.map(({ build }, i) => [nameOf(sizes[i]!), build] as const);
+  const problem = { ...problems[0]!, variants: Object.fromEntries(builds) };
   const initialValues = (name: string) => {
     const [component, ...key] = name.split('.') as [ComponentName, ...string[]];
     return initial.get(name) ?? run.readWeight(component, key.join('.'));
@@ -236,98 +246,4 @@ async function createDreamBoothTrainer(
     gradientAccumulationSteps: settings.gradientAccumulationSteps,
   };
   return createTrainer(problem, initialValues, options, createSession);
-}
-
-/** One batch: photos first, then as many of the class. `order` is used up and renewed an epoch at a time. */
-function drawBatch(
-  { base, settings, size, photos, classImages, instancePrompt, classPrompt }: DreamBoothRun,
-  noises: NoiseSchedule,
-  random: Random,
-  order: readonly number[],
-): { batch: Feeds; order: number[] } {
-  const { batchSize, prior } = settings;
-  const left = [...order];
-  const epoch = Math.max(photos.length, prior === 'images' ? classImages.length : 0);
-  const indices = Array.from({ length: batchSize }, () => {
-    if (left.length === 0) left.push(...random.permutation(epoch));
-    return left.shift()!;
-  });
-  const shown = indices.map((index) => {
-    const variants = photos[index % photos.length]!;
-    return variants.length === 1 ? variants[0]! : variants[random.integer(variants.length)]!;
-  });
-  if (prior === 'images') shown.push(...indices.map((index) => classImages[index % classImages.length]!));
-  // Without class images the class is seen through the photos: the base model says what "a [class]" makes of them.
-  if (prior === 'adapter-off') shown.push(...shown);
-
-  const rows = shown.length;
-  const elements = shown[0]!.mean.length;
-  const places = size[0] * size[1];
-  const latents = new Float32Array(rows * elements);
-  const pictureNoise = random.normals(rows * elements);
-  shown.forEach((picture, row) => {
-    const noise = pictureNoise.subarray(row * elements, (row + 1) * elements);
-    latents.set(sampleLatents(picture, noise), row * elements);
-  });
-  const scaled = scaleLatents(base.vae.config, latents, places);
-  const noise = random.normals(rows * elements);
-  const timesteps = Float32Array.from({ length: rows }, () => random.integer(noises.numTrainTimesteps));
-
-  const sample = new Float32Array(rows * elements);
-  const target = new Float32Array(rows * elements);
-  const lossWeights = new Float32Array(rows);
-  for (let row = 0; row < rows; row++) {
-    const timestep = timesteps[row]!;
-    const part = (x: Float32Array) => x.subarray(row * elements, (row + 1) * elements);
-    sample.set(noises.addNoise(part(scaled), part(noise), timestep), row * elements);
-    target.set(targetOf(noises, part(scaled), part(noise), timestep), row * elements);
-    lossWeights[row] =
-      row < batchSize
-        ? snrWeight(noises, timestep, settings.snrGamma) / batchSize
-        : settings.priorLossWeight / batchSize;
-  }
-
-  const shape = [rows, elements / places, ...size];
-  const targets = prior === 'adapter-off' ? batchSize : rows;
-  const prompts = shown.map((_, row) => (row < batchSize ? instancePrompt : classPrompt));
-  const batch: Record<string, Tensor> = {
-    sample: float32(shape, sample),
-    timesteps: float32([rows], timesteps),
-    lossWeights: float32([rows], lossWeights),
-    target: float32([targets, ...shape.slice(1)], target.subarray(0, targets * elements)),
-    ...sizeFeeds(
-      base,
-      shown.map(({ sizes }) => sizes),
-    ),
-    ...(settings.trainTextEncoder
-      ? tokenFeeds(
-          base,
-          prompts.map(({ tokens }) => tokens),
-        )
-      : conditionFeeds(
-          base,
-          prompts.map(({ condition }) => condition),
-        )),
-  };
-  return { batch, order: left };
-}
-
-/** What the model is to say, by the checkpoint's prediction type. */
-export function targetOf(
-  noises: NoiseSchedule,
-  latents: Float32Array,
-  noise: Float32Array,
-  timestep: number,
-): Float32Array {
-  if (noises.predictionType === 'v_prediction') return noises.velocity(latents, noise, timestep);
-  return noises.predictionType === 'sample' ? latents : noise;
-}
-
-/** Min-SNR-γ (Hang et al. 2023, §3.4): min(snr, γ)/snr for noise prediction, /(snr + 1) for velocity; γ 0: 1. */
-export function snrWeight(noises: NoiseSchedule, timestep: number, gamma: number): number {
-  if (gamma === 0) return 1;
-  const snr = noises.snr(timestep);
-  const clipped = Math.min(snr, gamma);
-  if (noises.predictionType === 'v_prediction') return clipped / (snr + 1);
-  return noises.predictionType === 'sample' ? clipped : clipped / snr;
 }

@@ -27,6 +27,11 @@ export interface TrainingProblem {
     graph: Graph,
     parameters: ReadonlyMap<string, Value>,
   ): { loss: Value; reports: Readonly<Record<string, Value>> };
+  /**
+   * The same for batches of several shapes, by name; `build` is then the first of them. Each is a graph of its own,
+   * made when first needed, and all share parameters and state.
+   */
+  readonly variants?: Readonly<Record<string, TrainingProblem['build']>>;
 }
 
 export interface TrainerOptions {
@@ -63,14 +68,22 @@ export interface Trainer {
    * One run on a batch: adds to the gradient and, when `gradientAccumulationSteps` are in, updates.
    * `update` says otherwise: true makes the update of fewer runs, as at the end of a pass over the data (the mean
    * is still over `gradientAccumulationSteps`), false goes on gathering.
-   * `learningRates` are by group. Throws TrainingDivergedError, the state untouched, when the result is not finite.
+   * `learningRates` are by group; `variant` is the problem's for this batch, where it has any. Throws TrainingDivergedError, the state untouched, when the result is not finite.
    */
-  step(batch: Feeds, learningRates: Readonly<Record<string, number>>, update?: boolean): Promise<StepResult>;
+  step(
+    batch: Feeds,
+    learningRates: Readonly<Record<string, number>>,
+    update?: boolean,
+    variant?: string,
+  ): Promise<StepResult>;
   state(): TrainerState;
   /** Goes on from a state between updates; gradients gathered since then are dropped. */
   restore(state: TrainerState): void;
-  /** Trained values by parameter name: views, valid until the next step. */
-  parameters(): Map<string, Float32Array>;
+  /**
+   * Trained values by parameter name, or those of other arrays laid out as the blocks are: views, valid until the
+   * next step.
+   */
+  parameters(blocks?: readonly Float32Array[]): Map<string, Float32Array>;
   release(): Promise<void>;
 }
 
@@ -83,8 +96,18 @@ export async function createTrainer(
 ): Promise<Trainer> {
   const blocks = packParameters(problem.parameters);
   const runs = options.gradientAccumulationSteps ?? 1;
-  const updating = await createSession(trainingGraph(problem, blocks, options, 'update'));
-  let gather: Session | undefined;
+  const sessions = new Map<string, Session>();
+  const sessionFor = async (kind: 'gather' | 'update', variant?: string) => {
+    const build = (variant === undefined ? undefined : problem.variants?.[variant]) ?? problem.build;
+    const key = `${kind} ${build === problem.build ? '' : variant}`;
+    const known = sessions.get(key);
+    if (known) return known;
+    const session = await createSession(trainingGraph({ ...problem, build }, blocks, options, kind));
+    sessions.set(key, session);
+    return session;
+  };
+  // What is wrong with the graph is told before any batch is made.
+  await sessionFor('update');
   let state: TrainerState = {
     step: 0,
     blocks: blocks.map((block) => ({
@@ -124,9 +147,9 @@ export async function createTrainer(
   };
 
   return {
-    async step(batch, learningRates, update = gatheredRuns >= runs - 1) {
+    async step(batch, learningRates, update = gatheredRuns >= runs - 1, variant) {
       if (runs > 1 && !update) {
-        gather ??= await createSession(trainingGraph(problem, blocks, options, 'gather'));
+        const gather = await sessionFor('gather', variant);
         const results = await gather.run({ ...batch, ...stateFeeds() });
         const result = finish(results);
         if (!Number.isFinite(result.loss)) throw new TrainingDivergedError(state.step + 1, result.loss);
@@ -141,6 +164,7 @@ export async function createTrainer(
         rates[`${group}.firstCorrection`] = float32([], [first]);
         rates[`${group}.secondCorrection`] = float32([], [second]);
       }
+      const updating = await sessionFor('update', variant);
       const results = await updating.run({ ...batch, ...stateFeeds(), ...rates });
       const result = finish(results);
       const sound = Number.isFinite(result.loss) && Number.isFinite(result.gradientNorm);
@@ -163,11 +187,10 @@ export async function createTrainer(
       gathered = [];
       gatheredRuns = 0;
     },
-    parameters: () =>
-      new Map(blocks.flatMap((block, i) => [...unpackArrays(block, state.blocks[i]!.parameter)])),
+    parameters: (arrays = state.blocks.map(({ parameter }) => parameter)) =>
+      new Map(blocks.flatMap((block, i) => [...unpackArrays(block, arrays[i]!)])),
     async release() {
-      await updating.release();
-      await gather?.release();
+      for (const session of sessions.values()) await session.release();
     },
   };
 }

@@ -14,6 +14,7 @@ const choose = <const T extends readonly [string, ...string[]]>(names: T) => z.e
 
 export const priorKinds = ['images', 'adapter-off', 'none'] as const;
 export type PriorKind = (typeof priorKinds)[number];
+const maskKinds = ['none', 'file', 'alpha'] as const;
 
 /** Every setting is optional; what is not given comes from the preset, and the preset from the base model. */
 export const personalizationSettings = z.strictObject({
@@ -58,10 +59,22 @@ export const personalizationSettings = z.strictObject({
   adamBeta2: z.number().min(0).lt(1),
   adamEpsilon: z.number().positive(),
   snrGamma: z.number().min(0).describe('min-SNR weighting; 5 is usual, 0 is none'),
+  zeroTerminalSnr: z.boolean().describe('noise up to noise alone; for bases that predict velocity'),
+  noiseOffset: z.number().min(0).max(1).describe('shifts the noise of whole channels; 0.05 to 0.1 is usual'),
+  captionDropout: z.number().min(0).max(1).describe('share of the photos shown without a prompt'),
+  emaDecay: z.number().min(0).lt(1).describe('keeps an average of the weights; 0.9999 is usual, 0 is none'),
+  emaWarmup: z.boolean().describe('for long runs: the average follows ever more slowly'),
+  emaUpdateAfter: z.number().int().min(0).describe('steps before the average begins'),
   resolution: count
     .max(4096)
     .nullable()
     .describe('photos are cut to squares of so many pixels; null: what the base is made for'),
+  captions: z.boolean().describe('use texts beside the photos as their prompts'),
+  masks: choose(maskKinds).describe(
+    'which parts of a photo count: all, as NAME-masklabel.png beside it says, or by its transparency',
+  ),
+  unmaskedWeight: z.number().min(0).max(1).describe('how much the parts outside a mask count'),
+  aspectBuckets: z.boolean().describe('cut photos to the size nearest to their shape, not to squares'),
   centerCrop: z.boolean().describe('cut the middle, not a random part'),
   flip: z.boolean().describe('mirror photos at random'),
   sizeConditioning: choose(['photo', 'constant']).describe(

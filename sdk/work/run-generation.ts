@@ -11,6 +11,7 @@ import { fromFile } from '../lora/read-lora';
 import { type BaseModel, tensorsOf } from '../models/base-model';
 import { checkClipSkip, tokenizeChunks } from '../models/text-condition';
 import type { SchedulerName } from '../schedulers/index';
+import { withoutZeroTerminalSnr } from '../schedulers/zero-terminal-snr';
 import { tokenEmbedding } from '../subjects/embedding-subject';
 import type { SettingValue, Subject } from '../subjects/subjects';
 import { latentSize, loadPipeline, openBase, usualSide, wantsTiles } from './loaded-base';
@@ -106,6 +107,7 @@ export const runGeneration: RunGeneration = async (request, context) => {
     request.negativeText === '' ? null : tokenizeChunks(base, request.negativeText, embeddings);
   const { seeds, guidanceRescale } = request;
   const guided = guidanceScale > 1;
+  const zeroTerminalSnr = learnedWithZeroTerminalSnr(request, context);
   // One picture at a time, unless several are asked for: each is then to the bit the same alone as among others.
   const batch = Math.min(request.batch, seeds.length);
   const pipeline = await loadPipeline(context, { ...opened, base }, full?.id ?? '', {
@@ -145,6 +147,7 @@ export const runGeneration: RunGeneration = async (request, context) => {
       seeds: Array.from({ length: batch }, (_, i) => wanted[i] ?? wanted[0]!),
       scheduler: request.scheduler,
       steps,
+      zeroTerminalSnr,
       guidanceScale,
       guidanceRescale,
       ...(encoded ? { photo: encoded } : {}),
@@ -171,6 +174,30 @@ export const runGeneration: RunGeneration = async (request, context) => {
   }
   return pictures;
 };
+
+/** Whether the subjects were learned with noise up to noise alone; drawn with less, they come out grey. */
+function learnedWithZeroTerminalSnr(
+  { subjects, scheduler }: GenerationRequest,
+  { onWarning }: WorkContext,
+): boolean {
+  const [learned, others] = [true, false].map((is) =>
+    subjects.flatMap(({ subject: { name, settings } }) =>
+      (settings['zeroTerminalSnr'] === true) === is ? [`@${name}`] : [],
+    ),
+  ) as [string[], string[]];
+  if (learned.length === 0) return false;
+  if (others.length > 0) {
+    onWarning(
+      `${learned.join(', ')} was learned with zero terminal SNR, ${others.join(', ')} without: the picture is drawn with it.`,
+    );
+  }
+  if (withoutZeroTerminalSnr.includes(scheduler)) {
+    onWarning(
+      `${learned.join(', ')} was learned with zero terminal SNR, which ${scheduler} does not know: choose another sampler, as ddim.`,
+    );
+  }
+  return true;
+}
 
 export function readLora(subject: Subject, base: BaseModel): LoraLayers {
   const { tensors, metadata } = openSafetensors(join(subject.folder, 'lora.safetensors'));

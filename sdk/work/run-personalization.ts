@@ -11,13 +11,19 @@ import { inpaints, tensorsOf } from '../models/base-model';
 import { checkClipSkip, tokenizePrompt } from '../models/text-condition';
 import { createRandom } from '../random';
 import { forTraining } from '../runtime/session';
-import { createEncoder } from '../sampling/autoencoder';
 import { createTextEncoder } from '../sampling/text-encoder';
 import { fillPrompt } from '../subjects/prompt';
 import type { SettingValue } from '../subjects/subjects';
 import { checkClassName, checkIdentifier, chooseIdentifier } from '../tokenizers/identifier';
+import type { PictureSize } from '../training/aspect-buckets';
+import type { TrainingPhoto, TrainingPrompt } from '../training/dreambooth-batch';
 import { effectiveSettings, type TrainingSettings } from '../training/presets';
-import { type DreamBoothHooks, type DreamBoothRun, trainDreamBooth } from '../training/train-dreambooth';
+import {
+  checkTraining,
+  type DreamBoothHooks,
+  type DreamBoothRun,
+  trainDreamBooth,
+} from '../training/train-dreambooth';
 import {
   checkWeights,
   latentSize,
@@ -28,10 +34,19 @@ import {
   usualSide,
 } from './loaded-base';
 import type { PersonalizationSettings } from './personalization-settings';
+import { type CaptionedSubject, captionPrompt } from './photo-captions';
+import { readMasks } from './photo-masks';
 import { writeTrainedWeights } from './trained-weights';
 import { readCheckpoint, writeCheckpoint } from './training-checkpoint';
 import { logFile, openTrainingLog } from './training-log';
-import { asWhole, classImages, classVariant, encodePictures, variantsOf } from './training-pictures';
+import {
+  asWhole,
+  classImages,
+  classVariant,
+  encodePictures,
+  trainedSizes,
+  variantsOf,
+} from './training-pictures';
 import { drawSamples, samplePrompts, samplesFolder } from './training-samples';
 import type { WorkContext } from './work-context';
 
@@ -57,6 +72,10 @@ export interface PersonalizationPhoto {
   /** What the caller called it: for messages. */
   readonly name: string;
   readonly sha256: string;
+  /** What the text beside it says. */
+  readonly caption?: string | undefined;
+  /** Absolute path of the job's own copy of the mask beside it. */
+  readonly mask?: string | undefined;
 }
 
 /** What was learned, ready to become a subject. */
@@ -111,8 +130,9 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
       : '');
   if (job.identifier !== null && identifier !== '')
     for (const warning of checkIdentifier(base.tokenizer, identifier)) onWarning(warning);
+  checkTraining(base, settings);
   const side = settings.resolution ?? usualSide(base);
-  const size = latentSize(base, { resolution: side });
+  latentSize(base, { resolution: side });
   const prompts = {
     instance: fillPrompt(settings.instancePrompt, { identifier, className: job.className }),
     class: fillPrompt(settings.classPrompt, { identifier, className: job.className }),
@@ -134,41 +154,56 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   };
   onProgress({ phase: 'load', step: 1, steps: 1 });
 
-  const photos: RgbImage[] = [];
-  for (const [i, { file, name }] of job.photos.entries()) {
+  const photos: { photo: PersonalizationPhoto; picture: RgbImage }[] = [];
+  for (const [i, photo] of job.photos.entries()) {
     signal.throwIfAborted();
-    photos.push(await readImage(file, { onWarning, name }));
+    photos.push({ photo, picture: await readImage(photo.file, { onWarning, name: photo.name }) });
     onProgress({ phase: 'photos', step: i + 1, steps: job.photos.length });
   }
-  const variants = photos
-    .map((photo) => variantsOf(photo, side, settings, random))
+  const masks = await readMasks(photos, settings.masks, onWarning);
+  const pictures = photos.map(({ picture }) => picture);
+  const sizes = trainedSizes(pictures, side, base.vae.config.factor, settings);
+  const variants = pictures
+    .map((picture, i) => variantsOf({ picture, mask: masks[i] }, sizes[i]!, settings, random))
     .map((one) => (settings.sizeConditioning === 'constant' ? one.map(asWhole) : one));
+  const captioned = { ...subject, instancePrompt: prompts.instance };
+  const captions = captionsOf(settings.captions ? job.photos : [], captioned, onWarning);
   const classPictures =
-    settings.prior === 'images' ? await priorPictures(opened, settings, prompts.class, side, context) : [];
+    settings.prior === 'images' ? await priorPictures(opened, settings, prompts.class, sizes, context) : [];
 
-  const sessions = sessionsOf(context);
-  const encoder = await createEncoder(base, side, side, sessions);
   const latents = await encodePictures(
     [...variants, ...classPictures.map((picture) => [classVariant(picture)])],
-    encoder,
+    base,
+    settings,
     context,
   );
-  await encoder.release();
+  const sessions = sessionsOf(context);
   const textEncoder = await createTextEncoder(base, { loraPaths: [], clipSkip: settings.clipSkip }, sessions);
+  const known = new Map<string, TrainingPrompt>();
   const promptOf = async (text: string) => {
+    const before = known.get(text);
+    if (before) return before;
     const { tokens, cut } = tokenizePrompt(base, text);
     if (cut !== '') onWarning(`"${text}" is longer than this model reads; cut off was: "${cut}".`);
-    return { tokens, condition: (await textEncoder.encode([[tokens]]))[0]! };
+    const prompt = { tokens, condition: (await textEncoder.encode([[tokens]]))[0]! };
+    known.set(text, prompt);
+    return prompt;
   };
+  const trainingPhotos: TrainingPhoto[] = [];
+  for (const i of photos.keys()) {
+    trainingPhotos.push({ variants: latents[i]!, prompt: await promptOf(captions[i] ?? prompts.instance) });
+  }
   const run: DreamBoothRun = {
     base,
     settings,
     seed: job.seed,
-    size,
-    photos: latents.slice(0, photos.length),
+    photos: trainingPhotos,
     classImages: latents.slice(photos.length).map(([one]) => one!),
-    instancePrompt: await promptOf(prompts.instance),
     classPrompt: await promptOf(prompts.class),
+    noPrompt: {
+      tokens: tokenizePrompt(base, '').tokens,
+      condition: (await textEncoder.encode([null], { negative: true }))[0]!,
+    },
     readWeight: (component, key) => readFloat32(tensorsOf(base, component).get(key)!),
   };
   await textEncoder.release();
@@ -244,25 +279,58 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   };
 };
 
-/** Pictures at a time: as many as keep the processor busy where latents are small, one where they are large. */
-function priorPictures(
+/** The prompts of photos that have a caption, by their places. */
+function captionsOf(
+  photos: readonly PersonalizationPhoto[],
+  subject: CaptionedSubject,
+  onWarning: (message: string) => void,
+): (string | undefined)[] {
+  const written = photos.map(({ caption }) =>
+    caption === undefined ? undefined : captionPrompt(caption, subject),
+  );
+  const added = photos.filter((_, i) => written[i]?.added).map(({ name }) => name);
+  if (added.length > 0) {
+    onWarning(
+      `The captions of ${added.join(', ')} do not speak of the subject: "${subject.instancePrompt}" is put before them. Write {subject} where it belongs.`,
+    );
+  }
+  return written.map((caption) => caption?.prompt);
+}
+
+/** Pictures of the class in the sizes of the photos, of each size its photos' share. */
+async function priorPictures(
   opened: OpenedBase,
   settings: TrainingSettings,
   prompt: string,
-  side: number,
+  photoSizes: readonly PictureSize[],
   context: WorkContext,
 ): Promise<RgbImage[]> {
-  const size = latentSize(opened.base, { resolution: side });
-  const pictures = Math.min(10, Math.max(1, Math.floor(1024 / (size[0] * size[1]))));
-  const wanted = {
+  const shares = new Map<string, { size: PictureSize; photos: number }>();
+  for (const size of photoSizes) {
+    const key = `${size.width}×${size.height}`;
+    shares.set(key, { size, photos: (shares.get(key)?.photos ?? 0) + 1 });
+  }
+  const wanted = [...shares.values()].map(({ size, photos }) => ({
     prompt,
-    count: settings.classImages,
-    side,
+    count: Math.ceil((settings.classImages * photos) / photoSizes.length),
+    size,
     steps: opened.defaults.steps,
     guidanceScale: settings.classGuidanceScale,
     clipSkip: settings.clipSkip,
-  };
+  }));
+  const steps = wanted.reduce((sum, { count }) => sum + count, 0);
   const { clipSkip } = settings;
-  const shape = { pictures, size, guided: settings.classGuidanceScale > 1, loraPaths: [], clipSkip };
-  return classImages(wanted, opened, pictures, () => loadPipeline(context, opened, '', shape), context);
+  const all: RgbImage[] = [];
+  for (const images of wanted) {
+    const before = all.length;
+    const size = latentSize(opened.base, images.size);
+    // As many as keep the processor busy where latents are small, one where they are large.
+    const pictures = Math.min(10, Math.max(1, Math.floor(1024 / (size[0] * size[1]))));
+    const shape = { pictures, size, guided: settings.classGuidanceScale > 1, loraPaths: [], clipSkip };
+    const load = () => loadPipeline(context, opened, '', shape);
+    const onProgress: WorkContext['onProgress'] = (progress) =>
+      context.onProgress({ ...progress, step: before + progress.step, steps });
+    all.push(...(await classImages(images, opened, pictures, load, { ...context, onProgress })));
+  }
+  return all;
 }

@@ -10,11 +10,11 @@ import type { DreamBoothCheckpoint } from '../training/train-dreambooth';
 export function writeCheckpoint(
   file: string,
   base: string,
-  { trainer, random, order }: DreamBoothCheckpoint,
+  { trainer, random, order, average }: DreamBoothCheckpoint,
 ): void {
   const tensors = trainer.blocks.flatMap((block, i) =>
-    (['parameter', 'firstSum', 'secondSum'] as const).map(
-      (name) => [`${i}.${name}`, float32([block[name].length], block[name])] as const,
+    Object.entries({ ...block, ...(average ? { average: average[i]! } : {}) }).map(
+      ([name, values]) => [`${i}.${name}`, float32([values.length], values)] as const,
     ),
   );
   const progress = { step: trainer.step, blocks: trainer.blocks.length, random, order, base };
@@ -54,5 +54,8 @@ export function readCheckpoint(
     },
     random: progress.random,
     order: progress.order,
+    ...(tensors.has('0.average')
+      ? { average: Array.from({ length: progress.blocks }, (_, i) => array(i, 'average')) }
+      : {}),
   };
 }

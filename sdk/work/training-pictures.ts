@@ -5,53 +5,93 @@ import { join } from 'node:path';
 import { fromPlanes, toPlanes } from '../images/pixel-planes';
 import { writePng } from '../images/png';
 import { readImage } from '../images/read-image';
-import { resizeShorterSide } from '../images/resize';
+import { resize, resizeShorterSide } from '../images/resize';
 import { centerOffset, crop, flipHorizontally, type RgbImage } from '../images/rgb-image';
+import type { BaseModel } from '../models/base-model';
 import { type PictureSizes, tokenizePrompt } from '../models/text-condition';
 import type { Random } from '../random';
-import type { Encoder } from '../sampling/autoencoder';
+import { createEncoder } from '../sampling/autoencoder';
 import type { Pipeline } from '../sampling/pipeline';
 import { makeFolder } from '../subjects/home';
+import { aspectBuckets, coveringSize, nearestBucket, type PictureSize } from '../training/aspect-buckets';
+import type { TrainingPicture } from '../training/dreambooth-batch';
 import type { TrainingSettings } from '../training/presets';
-import type { TrainingPicture } from '../training/train-dreambooth';
-import type { OpenedBase } from './loaded-base';
+import { type OpenedBase, sessionsOf } from './loaded-base';
+import { latentMask } from './photo-masks';
 import type { WorkContext } from './work-context';
 
 /** How many random crops of a photo that is not square take part. */
 const randomCrops = 4;
 
-/** A picture as the model is shown it. */
-export interface PhotoVariant {
+/** A photo, and which parts of it count; a grey picture of its size, or all of it. */
+export interface MaskedPhoto {
   readonly picture: RgbImage;
+  readonly mask?: RgbImage | undefined;
+}
+
+/** A picture as the model is shown it. */
+export interface PhotoVariant extends MaskedPhoto {
   readonly sizes: PictureSizes;
 }
 
-/** A photo's variants at `side` × `side` pixels: the middle or some random crops, and each mirrored where `flip` is on. */
-export function variantsOf(
-  photo: RgbImage,
+/**
+ * The size each photo is cut to: a square of `side` or, with `aspectBuckets`, that of the base's usual sizes of such
+ * an area which is nearest to its shape.
+ */
+export function trainedSizes(
+  photos: readonly PictureSize[],
   side: number,
+  factor: number,
+  { aspectBuckets: inBuckets }: Pick<TrainingSettings, 'aspectBuckets'>,
+): PictureSize[] {
+  const square = { width: side, height: side };
+  if (!inBuckets) return photos.map(() => square);
+  // kohya's 64 at 512 pixels and above, as fine a grid for small bases.
+  const step = Math.max(factor, Math.floor(Math.min(64, side / 8) / factor) * factor);
+  const buckets = aspectBuckets(side, { step });
+  return photos.map((photo) => nearestBucket(buckets, photo));
+}
+
+/** A photo's variants of a size: the middle or some random crops, and each mirrored where `flip` is on. */
+export function variantsOf(
+  { picture: photo, mask }: MaskedPhoto,
+  { width, height }: PictureSize,
   { centerCrop, flip }: Pick<TrainingSettings, 'centerCrop' | 'flip'>,
   random: Random,
 ): PhotoVariant[] {
-  const fitted = resizeShorterSide(photo, side);
-  const spare = Math.max(fitted.width, fitted.height) - side;
+  const covering = (image: RgbImage) => {
+    // A square is cut from what torchvision's Resize makes, as diffusers' scripts do.
+    if (width === height) return resizeShorterSide(image, width);
+    const { width: w, height: h } = coveringSize(image, { width, height });
+    return resize(image, w, h);
+  };
+  const fitted = covering(photo);
+  const fittedMask = mask && covering(mask);
+  const spare = { x: fitted.width - width, y: fitted.height - height };
   const offsets =
-    centerCrop || spare === 0
-      ? [centerOffset(fitted, side, side)]
+    centerCrop || Math.max(spare.x, spare.y) === 0
+      ? [centerOffset(fitted, width, height)]
       : Array.from({ length: randomCrops }, () => {
-          const at = random.integer(spare + 1);
-          return fitted.width > fitted.height ? { left: at, top: 0 } : { left: 0, top: at };
+          const at = random.integer(Math.max(spare.x, spare.y) + 1);
+          return spare.x > spare.y ? { left: at, top: 0 } : { left: 0, top: at };
         });
-  return offsets.flatMap(({ left, top }) => {
-    const picture = crop(fitted, side, side, { left, top });
-    const sizes = (fromLeft: number): PictureSizes => [photo.height, photo.width, top, fromLeft, side, side];
-    const mirrored = { picture: flipHorizontally(picture), sizes: sizes(fitted.width - side - left) };
-    return [{ picture, sizes: sizes(left) }, ...(flip ? [mirrored] : [])];
+  return offsets.flatMap((offset) => {
+    const shown = (image: RgbImage) => crop(image, width, height, offset);
+    const variant = (fromLeft: number, as: (image: RgbImage) => RgbImage): PhotoVariant => ({
+      picture: as(fitted),
+      sizes: [photo.height, photo.width, offset.top, fromLeft, height, width],
+      ...(fittedMask ? { mask: as(fittedMask) } : {}),
+    });
+    const mirrored = variant(spare.x - offset.left, (image) => flipHorizontally(shown(image)));
+    return [variant(offset.left, shown), ...(flip ? [mirrored] : [])];
   });
 }
 
 /** The same picture, told as if nothing had been cut from it: as diffusers' XL script did in 2023. */
-export const asWhole = ({ picture }: PhotoVariant): PhotoVariant => classVariant(picture);
+export const asWhole = ({ picture, mask }: PhotoVariant): PhotoVariant => ({
+  ...classVariant(picture),
+  mask,
+});
 
 /** A picture of the class, uncut as it was drawn. */
 export const classVariant = (picture: RgbImage): PhotoVariant => ({
@@ -59,24 +99,41 @@ export const classVariant = (picture: RgbImage): PhotoVariant => ({
   sizes: [picture.height, picture.width, 0, 0, picture.height, picture.width],
 });
 
+/** Latents of pictures, one size of them after the other, since each has an encoder of its own. */
 export async function encodePictures(
   pictures: readonly (readonly PhotoVariant[])[],
-  encoder: Encoder,
-  { onProgress, signal }: WorkContext,
+  base: BaseModel,
+  settings: Pick<TrainingSettings, 'masks' | 'unmaskedWeight'>,
+  context: WorkContext,
 ): Promise<TrainingPicture[][]> {
+  const { onProgress, signal } = context;
+  const { factor } = base.vae.config;
   const steps = pictures.reduce((sum, variants) => sum + variants.length, 0);
   let step = 0;
   onProgress({ phase: 'encode', step, steps });
-  const encoded: TrainingPicture[][] = [];
-  for (const variants of pictures) {
-    const latents: TrainingPicture[] = [];
-    for (const { picture, sizes } of variants) {
-      signal.throwIfAborted();
-      latents.push({ ...(await encoder.encode(toPlanes(picture))), sizes });
-      step += 1;
-      onProgress({ phase: 'encode', step, steps, imagesPerStep: 1 });
+  const encoded: TrainingPicture[][] = pictures.map(() => []);
+  const keyOf = ({ picture }: PhotoVariant) => `${picture.width}×${picture.height}`;
+  for (const key of new Set(pictures.map(([first]) => keyOf(first!)))) {
+    const { width, height } = pictures.find(([first]) => keyOf(first!) === key)![0]!.picture;
+    const encoder = await createEncoder(base, height, width, sessionsOf(context));
+    try {
+      for (const [i, variants] of pictures.entries()) {
+        if (keyOf(variants[0]!) !== key) continue;
+        for (const { picture, sizes, mask } of variants) {
+          signal.throwIfAborted();
+          encoded[i]!.push({
+            ...(await encoder.encode(toPlanes(picture))),
+            size: [height / factor, width / factor],
+            sizes,
+            ...(mask ? { lossMask: latentMask(mask, factor, settings.unmaskedWeight) } : {}),
+          });
+          step += 1;
+          onProgress({ phase: 'encode', step, steps, imagesPerStep: 1 });
+        }
+      }
+    } finally {
+      await encoder.release();
     }
-    encoded.push(latents);
   }
   return encoded;
 }
@@ -84,7 +141,7 @@ export async function encodePictures(
 export interface ClassImages {
   readonly prompt: string;
   readonly count: number;
-  readonly side: number;
+  readonly size: PictureSize;
   readonly steps: number;
   readonly guidanceScale: number;
   readonly clipSkip: number;
@@ -92,14 +149,16 @@ export interface ClassImages {
 
 /** Pictures of the class by the frozen base, several at a time; kept in the cache by all that makes them. */
 export async function classImages(
-  { prompt, count, side, steps, guidanceScale, clipSkip }: ClassImages,
+  { prompt, count, size, steps, guidanceScale, clipSkip }: ClassImages,
   { base, fingerprint }: OpenedBase,
   batch: number,
   load: () => Promise<Pipeline>,
   { home, onProgress, signal }: WorkContext,
 ): Promise<RgbImage[]> {
+  const { width, height } = size;
+  const shape = width === height ? { side: width } : { width, height };
   const made = {
-    ...{ fingerprint, prompt, side, steps, guidanceScale, scheduler, batch },
+    ...{ fingerprint, prompt, ...shape, steps, guidanceScale, scheduler, batch },
     ...(clipSkip === 0 ? {} : { clipSkip }),
   };
   const key = createHash('sha256').update(JSON.stringify(made)).digest('hex').slice(0, 24);
@@ -123,7 +182,7 @@ export async function classImages(
         signal,
       });
       for (const [i, planes] of pictures.entries()) {
-        await writePng(fileOf(indices[i]!), fromPlanes(planes, { width: side, height: side }));
+        await writePng(fileOf(indices[i]!), fromPlanes(planes, size));
       }
     }
     onProgress({

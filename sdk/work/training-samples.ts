@@ -1,14 +1,13 @@
 /** Pictures of a subject while it is learned: the same prompts and seeds every time, with the weights as they are. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { InvalidOptionError } from '../errors';
 import { fromPlanes } from '../images/pixel-planes';
 import { writePng } from '../images/png';
 import { tokenizeChunks } from '../models/text-condition';
 import { createPipeline, type PipelineShape } from '../sampling/pipeline';
 import { defaultSchedulerName } from '../schedulers/index';
 import { makeFolder } from '../subjects/home';
-import { fillPrompt, type MentionedSubject, resolvePrompt } from '../subjects/prompt';
+import { type MentionedSubject, ownPrompt } from '../subjects/prompt';
 import type { TrainingSettings } from '../training/presets';
 import type { TrainedWeights } from '../training/train-dreambooth';
 import { latentSize, loadPipeline, type OpenedBase, sessionsOf } from './loaded-base';
@@ -31,16 +30,7 @@ export interface Samples {
 
 /** The prompts of samples for the text encoder. Throws InvalidOptionError where one mentions another subject. */
 export function samplePrompts(settings: TrainingSettings, subject: SampledSubject): string[] {
-  return settings.samplePrompts.map((prompt) => {
-    const find = (name: string) => {
-      if (name === subject.name) return subject;
-      throw new InvalidOptionError(
-        'samplePrompts',
-        `samplePrompts mentions @${name}: a sample shows the subject that is being learned, @${subject.name} or {subject}.`,
-      );
-    };
-    return resolvePrompt(fillPrompt(prompt, subject), find).text;
-  });
+  return settings.samplePrompts.map((prompt) => ownPrompt('samplePrompts', prompt, subject));
 }
 
 /**
@@ -89,6 +79,7 @@ export async function drawSamples(
         seeds: [made.seed],
         scheduler,
         steps,
+        zeroTerminalSnr: settings.zeroTerminalSnr,
         guidanceScale,
         loras: [{ layers, weight: 1 }],
         signal: context.signal,

@@ -12,7 +12,7 @@ import { tokenFeeds } from '../../sdk/models/text-condition';
 import { createSession } from '../../sdk/runtime/session';
 import { createNoiseSchedule, type NoiseSchedule } from '../../sdk/schedulers/noise-schedule';
 import { float32, type Tensor } from '../../sdk/tensor';
-import { snrWeight, targetOf } from '../../sdk/training/train-dreambooth';
+import { snrWeight, targetOf } from '../../sdk/training/diffusion-target';
 import { numbersOf } from './checkpoint';
 import type { Reference } from './reference';
 import type { ScriptSettings } from './script-arguments';

@@ -10,12 +10,11 @@ import { createRandom } from '../../sdk/random';
 import { createSession } from '../../sdk/runtime/session';
 import { createNoiseSchedule } from '../../sdk/schedulers/noise-schedule';
 import { float32 } from '../../sdk/tensor';
+import { snrWeight, targetOf } from '../../sdk/training/diffusion-target';
 import { effectiveSettings, type TrainingSettings } from '../../sdk/training/presets';
 import {
   type DreamBoothCheckpoint,
   type DreamBoothRun,
-  snrWeight,
-  targetOf,
   trainDreamBooth,
 } from '../../sdk/training/train-dreambooth';
 
@@ -26,6 +25,7 @@ function runWith(settings: Partial<TrainingSettings>): DreamBoothRun {
   const latents = () => ({
     mean: random.normals(4 * 8 * 8),
     logvar: new Float32Array(4 * 8 * 8).fill(-20),
+    size: [8, 8] as const,
     sizes: [64, 64, 0, 0, 64, 64] as const,
   });
   const prompt = (text: string) => ({
@@ -34,15 +34,17 @@ function runWith(settings: Partial<TrainingSettings>): DreamBoothRun {
       textEmbeddings: random.normals(base.tokenizer.maxLength * base.unet.config.crossAttentionDim),
     },
   });
+  const photos = [latents(), latents()];
+  const classImages = [latents(), latents(), latents()];
+  const instance = prompt('a sks dog');
   return {
     base,
     settings: effectiveSettings('sd15-lora', { steps: 4, rank: 2, targetModules: ['to_v'], ...settings }),
     seed: 1,
-    size: [8, 8],
-    photos: [[latents()], [latents()]],
-    classImages: [latents(), latents(), latents()],
-    instancePrompt: prompt('a sks dog'),
+    photos: photos.map((picture) => ({ variants: [picture], prompt: instance })),
+    classImages,
     classPrompt: prompt('a dog'),
+    noPrompt: prompt(''),
     readWeight: (component, key) => readFloat32(tensorsOf(base, component).get(key)!),
   };
 }

@@ -28,9 +28,10 @@ describe('a photo’s variants', () => {
     height: 8,
     data: Uint8Array.from({ length: 24 * 8 * 3 }, (_, i) => Math.floor(i / 3) % 24),
   };
+  const square = { width: 8, height: 8 };
   const firstColumns = (variants: readonly RgbImage[]) => variants.map(({ data }) => data[0]);
   const variants = (settings: { centerCrop: boolean; flip: boolean }, seed = 1) =>
-    variantsOf(wide, 8, settings, createRandom(seed)).map(({ picture }) => picture);
+    variantsOf({ picture: wide }, square, settings, createRandom(seed)).map(({ picture }) => picture);
 
   test('the middle', () => {
     const [one, ...others] = variants({ centerCrop: true, flip: false });
@@ -54,7 +55,7 @@ describe('a photo’s variants', () => {
 
   test('with the sizes that they come from: original, where it was cut, and what is shown', () => {
     const doubled: RgbImage = { width: 48, height: 16, data: new Uint8Array(48 * 16 * 3) };
-    const both = variantsOf(doubled, 8, { centerCrop: true, flip: true }, createRandom(1));
+    const both = variantsOf({ picture: doubled }, square, { centerCrop: true, flip: true }, createRandom(1));
     expect(both.map(({ sizes }) => sizes)).toEqual([
       [16, 48, 0, 8, 8, 8],
       [16, 48, 0, 8, 8, 8],
@@ -64,7 +65,12 @@ describe('a photo’s variants', () => {
       [8, 8, 0, 0, 8, 8],
     ]);
     expect(both.map(asWhole)[0]!.picture).toBe(both[0]!.picture);
-    const random = variantsOf(doubled, 8, { centerCrop: false, flip: true }, createRandom(3));
+    const random = variantsOf(
+      { picture: doubled },
+      square,
+      { centerCrop: false, flip: true },
+      createRandom(3),
+    );
     for (let i = 0; i < random.length; i += 2) expect(random[i]!.sizes[3] + random[i + 1]!.sizes[3]).toBe(16);
   });
 
@@ -73,7 +79,12 @@ describe('a photo’s variants', () => {
     const raw = { width: wide.width, height: wide.height, channels: 3 as const };
     // 6: turn by 90° clockwise to see it upright; the first column becomes the first row.
     await sharp(wide.data, { raw }).withMetadata({ orientation: 6 }).png().toFile(file);
-    const [one] = variantsOf(await readImage(file), 8, { centerCrop: true, flip: false }, createRandom(1));
+    const [one] = variantsOf(
+      { picture: await readImage(file) },
+      square,
+      { centerCrop: true, flip: false },
+      createRandom(1),
+    );
     const column = Array.from({ length: 8 }, (_, y) => one!.picture.data[y * 8 * 3]);
     expect(column).toEqual([8, 9, 10, 11, 12, 13, 14, 15]);
   });
@@ -85,7 +96,7 @@ describe('class images', () => {
   const wanted: ClassImages = {
     prompt: 'a dog',
     count: 3,
-    side: 8,
+    size: { width: 8, height: 8 },
     steps: 2,
     guidanceScale: 7.5,
     clipSkip: 0,
@@ -131,7 +142,7 @@ describe('class images', () => {
   test.each<[string, Parameters<typeof draw>[0]]>([
     ['base', { fingerprint: 'other' }],
     ['prompt', { prompt: 'a cat' }],
-    ['size', { side: 16 }],
+    ['size', { size: { width: 16, height: 16 } }],
     ['number of steps', { steps: 3 }],
     ['guidance', { guidanceScale: 1 }],
     ['skipped layers', { clipSkip: 1 }],
