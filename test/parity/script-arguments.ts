@@ -1,5 +1,6 @@
 /** The arguments of diffusers' DreamBooth scripts, as far as they change what a step computes. */
 import { UnsupportedConfigError } from '../../sdk/errors';
+import type { WeightAverageOptions } from '../../sdk/training/weight-average';
 
 export interface ScriptSettings {
   readonly full: boolean;
@@ -24,6 +25,13 @@ export interface ScriptSettings {
   readonly maxGradientNorm: number;
   /** Of the LoRA; absent: equal to the rank. */
   readonly alpha?: number;
+  readonly zeroTerminalSnr: boolean;
+  /** Where the offset stands apart in the file. */
+  readonly noiseOffset: number;
+  readonly masks: boolean;
+  readonly unmaskedWeight: number;
+  /** Absent: none. */
+  readonly average?: WeightAverageOptions;
 }
 
 /** Each script's own defaults; the text encoders' where it has arguments of their own for them. */
@@ -45,14 +53,19 @@ const scripts: Readonly<Record<string, ScriptDefaults>> = {
     weightDecay: 1e-4,
     textWeightDecay: 1e-3,
   },
+  // Ours, in fixtures/golden: on diffusers' parts, what its scripts lack or have wrong.
+  'make-training-runs.py': { full: false, learningRate: 1e-3 },
 };
 
 /** Read here, or of no effect on the numbers of a step: what a step is made from stands in the file. */
 const numbers =
   `learning_rate lr_warmup_steps max_train_steps lr_num_cycles lr_power gradient_accumulation_steps prior_loss_weight
   snr_gamma adam_beta1 adam_beta2 adam_epsilon adam_weight_decay max_grad_norm rank lora_alpha train_batch_size
-  lora_dropout text_encoder_lr adam_weight_decay_text_encoder`.split(/\s+/);
-const flags = ['with_prior_preservation', 'train_text_encoder', 'scale_lr'];
+  lora_dropout text_encoder_lr adam_weight_decay_text_encoder noise_offset unmasked_weight ema_decay
+  ema_update_after`.split(/\s+/);
+const flags =
+  `with_prior_preservation train_text_encoder scale_lr offset_noise full masks zero_terminal_snr use_ema
+  ema_warmup`.split(/\s+/);
 const withoutEffect = new Set(
   `pretrained_model_name_or_path revision variant tokenizer_name tokenizer_max_length instance_prompt class_prompt
   instance_data_dir class_data_dir num_class_images output_dir logging_dir report_to resolution center_crop random_flip
@@ -60,7 +73,7 @@ const withoutEffect = new Set(
   num_train_epochs dataloader_num_workers validation_prompt validation_images validation_steps validation_epochs
   validation_scheduler num_validation_images push_to_hub hub_token hub_model_id local_rank allow_tf32
   prior_generation_precision enable_xformers_memory_efficient_attention set_grads_to_none pre_compute_text_embeddings
-  image_interpolation_mode skip_save_text_encoder repeats optimizer`.split(/\s+/),
+  image_interpolation_mode skip_save_text_encoder repeats optimizer caption_dropout`.split(/\s+/),
 );
 /** These too when they have the value named. */
 const onlyAs: Readonly<Record<string, readonly string[]>> = {
@@ -93,7 +106,7 @@ export function readScriptArguments(script: string, args: readonly string[]): Sc
   const learningRate = number('learning_rate', defaults.learningRate) * scaled;
   const weightDecay = number('adam_weight_decay', defaults.weightDecay ?? 1e-2);
   return {
-    full: defaults.full,
+    full: defaults.full || given.has('full'),
     trainTextEncoder: given.has('train_text_encoder'),
     learningRate,
     learningRateSchedule: given.get('lr_scheduler') ?? 'constant',
@@ -118,6 +131,20 @@ export function readScriptArguments(script: string, args: readonly string[]): Sc
         : number('adam_weight_decay_text_encoder', defaults.textWeightDecay),
     maxGradientNorm: number('max_grad_norm', 1),
     ...optional('alpha', 'lora_alpha'),
+    zeroTerminalSnr: given.has('zero_terminal_snr'),
+    // The scripts have a flag for 0.1.
+    noiseOffset: number('noise_offset', given.has('offset_noise') ? 0.1 : 0),
+    masks: given.has('masks'),
+    unmaskedWeight: number('unmasked_weight', 0),
+    ...(given.has('use_ema') || given.has('ema_decay')
+      ? {
+          average: {
+            decay: number('ema_decay', 0.9999),
+            warmup: given.has('ema_warmup'),
+            updateAfter: number('ema_update_after', 0),
+          },
+        }
+      : {}),
   };
 }
 

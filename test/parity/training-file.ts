@@ -10,9 +10,11 @@ import { weightsOf } from '../../sdk/models/base-model';
 import { scaleLatents } from '../../sdk/models/latents';
 import { tokenFeeds } from '../../sdk/models/text-condition';
 import { createSession } from '../../sdk/runtime/session';
-import { createNoiseSchedule, type NoiseSchedule } from '../../sdk/schedulers/noise-schedule';
+import type { NoiseSchedule } from '../../sdk/schedulers/noise-schedule';
 import { float32, type Tensor } from '../../sdk/tensor';
-import { snrWeight, targetOf } from '../../sdk/training/diffusion-target';
+import { snrWeight, targetOf, trainingNoises } from '../../sdk/training/diffusion-target';
+import { offsetNoise } from '../../sdk/training/dreambooth-batch';
+import { latentMask } from '../../sdk/work/photo-masks';
 import { numbersOf } from './checkpoint';
 import type { Reference } from './reference';
 import type { ScriptSettings } from './script-arguments';
@@ -25,7 +27,10 @@ const components: Readonly<Record<string, ComponentName>> = {
 };
 
 /** `<set>/unet/<path>.lora_A.default.weight` and the like by our parameter names, with the file's keys. */
-export function parametersIn(reference: Reference, set: 'init' | 'final' | 'grad0'): Map<string, string> {
+export function parametersIn(
+  reference: Reference,
+  set: 'init' | 'final' | 'grad0' | 'ema',
+): Map<string, string> {
   const found = new Map<string, string>();
   for (const key of reference.keys.filter((one) => one.startsWith(`${set}/`))) {
     const [, part, ...rest] = key.split('/');
@@ -54,7 +59,7 @@ export function targetsIn(reference: Reference, component: ComponentName): LoraT
 
 /** Reads one batch after the other as the training graph takes it, filled up to `batch` rows that weigh nothing. */
 export function createBatches(reference: Reference, base: BaseModel, settings: ScriptSettings) {
-  const schedule = createNoiseSchedule(base.schedulerConfig);
+  const schedule = trainingNoises(base.schedulerConfig, settings.zeroTerminalSnr);
   const encoder = createEncoder(base);
   const steps = [...new Set(reference.keys.flatMap((key) => /^(step\d+)\//.exec(key)?.[1] ?? []))].sort();
   const rowsOf = (step: string) => reference.shape(`${step}/pixel_values`)[0]!;
@@ -70,7 +75,10 @@ export function createBatches(reference: Reference, base: BaseModel, settings: S
     async read(step: string): Promise<Feeds> {
       const at = (name: string) => `${step}/${name}`;
       const rows = rowsOf(step);
-      const noise = reference.numbers(at('noise'));
+      const noise = reference.numbers(at('noise')).slice();
+      // A file without offsets of their own has them in its noise.
+      if (reference.has(at('offset')))
+        offsetNoise(noise, reference.numbers(at('offset')), settings.noiseOffset);
       const timesteps = reference.numbers(at('timesteps'));
       const latents = await encoder.encode(
         reference.tensor(at('pixel_values')),
@@ -106,12 +114,34 @@ export function createBatches(reference: Reference, base: BaseModel, settings: S
         target: byRow((x, n, t) => targetOf(schedule, x, n, t)),
         timesteps: float32([rows], timesteps),
         ...told,
+        ...(settings.masks ? { lossMask: lossMasks(reference, at('mask'), settings, base) } : {}),
       };
       const filled = Object.entries(feeds).map(([name, tensor]) => [name, withRows(tensor, rows, batch)]);
       const weights = lossWeights(schedule, settings, timesteps, batch);
       return { ...Object.fromEntries(filled), lossWeights: float32([batch], weights) };
     },
   };
+}
+
+/** Pictures of weights from 0 to 1, [rows, 1, H, W], to those of the latents. */
+function lossMasks(
+  reference: Reference,
+  key: string,
+  { unmaskedWeight }: ScriptSettings,
+  base: BaseModel,
+): Tensor {
+  const { factor } = base.vae.config;
+  const [rows, , height, width] = reference.shape(key) as [number, number, number, number];
+  const pixels = height * width;
+  const masks = Array.from({ length: rows }, (_, row) => {
+    const data = Uint8Array.from(
+      { length: pixels * 3 },
+      (_, i) => reference.numbers(key)[row * pixels + Math.floor(i / 3)]! * 255,
+    );
+    return latentMask({ width, height, data }, factor, unmaskedWeight);
+  });
+  const shape = [rows, 1, height / factor, width / factor];
+  return float32(shape, Float32Array.from(masks.flatMap((mask) => [...mask])));
 }
 
 /**

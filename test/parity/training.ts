@@ -19,6 +19,7 @@ import {
   type TrainingProblem,
   trainingGraph,
 } from '../../sdk/training/trainer';
+import { averageDecay, moveAverage } from '../../sdk/training/weight-average';
 import type { Checkpoint } from './checkpoint';
 import type { Reference } from './reference';
 import { absent, compare, type Finding, type Findings, guarded, judge, same, tolerances } from './report';
@@ -55,6 +56,7 @@ async function* checkRun(name: string, base: BaseModel, reference: Reference): F
     batch: batches.batch,
     size: batches.size,
     tokens: batches.tokens,
+    masked: settings.masks,
   });
   const initial = initialValues(reference, base, settings);
   const groups = new Set(problem.parameters.map(({ group }) => group));
@@ -88,18 +90,29 @@ async function* checkRun(name: string, base: BaseModel, reference: Reference): F
   const updatesAfter = updatesIn(reference, batches.steps.length, settings.accumulation);
   const trainer = await createTrainer(problem, initial, options, createSession);
   const losses: number[] = [];
+  const average = settings.average && trainer.state().blocks.map(({ parameter }) => parameter.slice());
   let updates = 0;
   for (const [i, step] of batches.steps.entries()) {
     const byGroup = Object.fromEntries([...groups].map((group, i) => [group, rates.at(updates, i)]));
     const result = await trainer.step(await batches.read(step), byGroup, updatesAfter[i]!);
     losses.push(result.loss);
-    if (result.gradientNorm !== undefined) updates++;
+    if (result.gradientNorm === undefined) continue;
+    updates++;
+    average?.forEach((block, i) => {
+      const decay = averageDecay(updates, settings.average!);
+      moveAverage(block, trainer.state().blocks[i]!.parameter, decay);
+    });
   }
   const expected = reference.metadata('losses') as readonly number[];
   const apart = expected.map((loss, i) => Math.abs((losses[i] ?? Number.NaN) - loss) / Math.abs(loss));
   const worst = losses.length === expected.length ? largest(apart) : Infinity;
   yield judge(`${name} losses`, worst, tolerances.losses, `${losses.length} batches, ${updates} updates`);
-  yield* checkFinalWeights(name, reference, trainer.parameters(), initial);
+  yield* checkFinalWeights(name, 'final', reference, trainer.parameters(), initial);
+  if (average) {
+    const blocks = packParameters(problem.parameters);
+    const averaged = new Map(blocks.flatMap((block, i) => [...unpackArrays(block, average[i]!)]));
+    yield* checkFinalWeights(name, 'ema', reference, averaged, initial);
+  }
   await trainer.release();
   await batches.release();
 }
@@ -232,14 +245,16 @@ function learningRates(reference: Reference, settings: ScriptSettings) {
  */
 function* checkFinalWeights(
   name: string,
+  set: 'final' | 'ema',
   reference: Reference,
   ours: ReadonlyMap<string, Float32Array>,
   initial: (name: string) => Float32Array,
 ): Findings {
-  const keys = parametersIn(reference, 'final');
+  const title = `${name} ${set === 'final' ? 'final' : 'averaged'} weights`;
+  const keys = parametersIn(reference, set);
   const gradients = parametersIn(reference, 'grad0');
   if (keys.size === 0) {
-    yield absent(`${name} final weights`);
+    yield absent(title);
     return;
   }
   const { sizes, roundingOnly } = gradientSizes(reference, gradients);
@@ -258,7 +273,7 @@ function* checkFinalWeights(
     return [way === 0 && apart === 0 ? 0 : apart / way];
   });
   const note = `${shares.length} tensors${leftOut.length > 0 ? `; left out, their gradient being rounding only: ${leftOut.join(', ')}` : ''}`;
-  yield judge(`${name} final weights`, largest(shares), tolerances.weights, note);
+  yield judge(title, largest(shares), tolerances.weights, note);
 }
 
 /** Euclidean. */
