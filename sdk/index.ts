@@ -45,6 +45,7 @@ export type { GeneratedImage, GenerateRequest, PictureFile } from './jobs/genera
 export type { JobRecord, JobState } from './jobs/jobs';
 export { cancelJob, listJobs, readJob } from './jobs/jobs';
 export { exportLearned, importLearned } from './jobs/learned-files';
+export { readPicture, requestLike } from './jobs/made-picture';
 export type { PersonalizationRequest, ResumeChanges } from './jobs/personalization';
 export type { RunOptions } from './jobs/run-options';
 export type { SubjectImage } from './jobs/subject-photos';
@@ -85,4 +86,5 @@ export {
   priorKinds,
   settingNames,
 } from './work/personalization-settings';
+export type { MadePicture } from './work/picture-record';
 export type { Phase, ProgressEvent, SampleMade, StepEnd } from './work/progress';

@@ -1,5 +1,6 @@
 import { accessSync, constants, existsSync, statSync } from 'node:fs';
 import { dirname, extname, join, resolve } from 'node:path';
+import type { GenerateRequest } from 'dreambooth';
 import { WrongUse } from './failures';
 import { given } from './personalize';
 import { homeArgument, quoted, type Session, type WorkOptions, withEngine } from './session';
@@ -21,13 +22,18 @@ interface GenerateOptions extends WorkOptions {
   readonly vaeTiling?: 'on' | 'off';
   readonly clipSkip?: number;
   readonly out?: string;
+  readonly like?: string;
 }
 
 export async function generateCommand(
   session: Session,
-  prompt: string,
+  typed: string | undefined,
   options: GenerateOptions,
 ): Promise<void> {
+  const like = options.like === undefined ? undefined : await readLike(session, options.like);
+  const prompt = typed ?? like?.prompt;
+  if (prompt === undefined)
+    throw new WrongUse('There is no prompt: write one, as "a photo of @rex in the snow", or --like PICTURE');
   const { count, seed, base, steps, guidance, negative, width, height, scheduler, clipSkip, vaeTiling } =
     options;
   const { image, mask, strength, guidanceRescale, batch } = options;
@@ -37,6 +43,7 @@ export async function generateCommand(
   const images = await withEngine(session, options, (engine, run) =>
     engine.generate(
       {
+        ...like,
         prompt,
         ...given({ count, seed, base, steps, width, height, scheduler, clipSkip }),
         ...given({ guidanceScale: guidance, guidanceRescale, negativePrompt: negative }),
@@ -67,6 +74,21 @@ export async function generateCommand(
   output.say(
     `Next, four more: dreambooth generate ${quoted(prompt)} -n 4 --seed ${last + 1}${again}${homeArgument(options)}`,
   );
+}
+
+/** The request behind a picture. Throws WrongUse where it says nothing of how it was made. */
+async function readLike({ loadSdk, output }: Session, path: string): Promise<GenerateRequest> {
+  const sdk = await loadSdk();
+  const made = sdk.readPicture(path);
+  if (made === null) throw new WrongUse(`--like ${path}: this picture does not say how it was made`);
+  if (made.source === 'parameters') {
+    const loras = made.subjects.map(({ name }) => name).join(', ');
+    if (loras !== '')
+      output.warning(`It was drawn with the LoRA ${loras}: import it, and mention it as @name.`);
+    const { Sampler } = made.further;
+    if (Sampler !== undefined) output.warning(`There is no sampler ${Sampler} here: another is used.`);
+  }
+  return sdk.requestLike(made);
 }
 
 /**

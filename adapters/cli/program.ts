@@ -65,7 +65,8 @@ export function createProgram(session: Session, onExitCode: (code: number) => vo
       `${drawExample}\n  $ ${intoPhotoExample}`,
     ),
   )
-    .argument('<prompt>', 'as "a photo of @rex in the snow"')
+    .argument('[prompt]', 'as "a photo of @rex in the snow"')
+    .option('--like <picture>', 'prompt, seed and settings of this PNG, where nothing else is said')
     .option('-n, --count <n>', 'how many pictures', whole)
     .option('--seed <n>', 'of the first picture; the next has the next (default: random)', whole)
     .option('--steps <n>', 'sampling steps', whole)

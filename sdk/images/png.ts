@@ -60,15 +60,24 @@ function chunk(type: string, data: Buffer): Buffer {
   return Buffer.concat([length, typed, checksum]);
 }
 
+/** Empty for what is damaged or a bomb: a text is no reason to refuse a picture. */
+function inflate(data: Buffer): Buffer {
+  try {
+    return inflateSync(data, { maxOutputLength: 2 ** 24 });
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
+
 function readTextChunk(type: string, data: Buffer): [keyword: string, text: string] | undefined {
   if (type !== 'tEXt' && type !== 'zTXt' && type !== 'iTXt') return undefined;
   const end = data.indexOf(0);
   const keyword = data.toString('latin1', 0, end);
   const rest = data.subarray(end + 1);
   if (type === 'tEXt') return [keyword, rest.toString('latin1')];
-  if (type === 'zTXt') return [keyword, inflateSync(rest.subarray(1)).toString('latin1')];
+  if (type === 'zTXt') return [keyword, inflate(rest.subarray(1)).toString('latin1')];
   // A flag and a method for compression, then language and translated keyword, each ended by a 0.
   const translated = rest.indexOf(0, 2) + 1;
   const text = rest.subarray(rest.indexOf(0, translated) + 1);
-  return [keyword, (rest[0] === 1 ? inflateSync(text) : text).toString('utf8')];
+  return [keyword, (rest[0] === 1 ? inflate(text) : text).toString('utf8')];
 }

@@ -17,6 +17,7 @@ import type { GeneratedPicture, GenerationRequest } from '../work/run-generation
 import { askEngine } from './ask-engine';
 import { baseName, basePath } from './base-path';
 import type { EngineSettings, RunOptions } from './run-options';
+import { packageVersions } from './versions';
 
 export interface GenerateRequest {
   /** `@name` stands for a learned subject, `@name:0.8` for one with its LoRA weakened; several may be mentioned. */
@@ -59,6 +60,8 @@ export interface GenerateRequest {
    * more). Default: as many as the first subject was learned with, else 0.
    */
   readonly clipSkip?: number;
+  /** Of the base that is meant, as a picture remembers it: there is a warning where the base is another. */
+  readonly baseFingerprint?: string;
 }
 
 /** A picture's file, or its bytes. */
@@ -120,6 +123,8 @@ export function prepareGeneration(
     batch: whole('batch', request.batch, 1, 64) ?? 1,
     vaeTiling: request.vaeTiling ?? null,
     clipSkip: whole('clipSkip', request.clipSkip, 0, 100) ?? usual.clipSkip ?? 0,
+    baseFingerprint: request.baseFingerprint ?? null,
+    versions: packageVersions(),
   };
 }
 

@@ -1,5 +1,5 @@
 /** Subjects that are an embedding: made of other programs' files, read to be drawn, written for other programs. */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { isPickle } from '../checkpoint/component-weights';
 import { openSafetensors, readFloat32, readTensor, writeSafetensors } from '../checkpoint/safetensors';
@@ -27,8 +27,8 @@ export const embeddingToken = (name: string): string => `<${name}>`;
 /** The files of an embedding that `path` names, itself or those in it; empty where it is something else. */
 export function embeddingFiles(path: string): string[] {
   if (isPickle(path)) throw refusePickledEmbedding(path);
-  const inFolder = diffusersFiles.map((file) => join(path, file)).filter((file) => existsSync(file));
-  if (inFolder.length > 0) return inFolder;
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory())
+    return diffusersFiles.map((file) => join(path, file)).filter((file) => existsSync(file));
   return isEmbedding(openSafetensors(path).tensors) ? [path] : [];
 }
 

@@ -11,7 +11,9 @@ import { checkSubjectName, nearestFirst } from './subject-name';
 
 const recordFile = 'subject.json';
 
-const settingValue = z.union([
+export const subjectKinds = ['lora', 'full', 'embedding'] as const;
+
+export const settingValue = z.union([
   z.string(),
   z.number(),
   z.boolean(),
@@ -29,7 +31,7 @@ const subjectRecord = z.object({
    * `lora`: lora.safetensors, in diffusers' naming. `full`: folders of whole components, as unet/. `embedding`:
    * embedding.safetensors, vectors for each text encoder; the identifier alone stands for them.
    */
-  kind: z.enum(['lora', 'full', 'embedding']),
+  kind: z.enum(subjectKinds),
   base: z.object({ path: z.string().min(1), fingerprint: z.string() }),
   /** In effect, defaults written out: what repeats the training. */
   settings: z.record(z.string(), settingValue),

@@ -1,5 +1,5 @@
 /** A generation, in the engine: base and subjects loaded, one picture a seed. */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { openSafetensors, readTensor } from '../checkpoint/safetensors';
 import { WrongBaseError } from '../errors';
 import { fromPlanes } from '../images/pixel-planes';
@@ -16,6 +16,7 @@ import { tokenEmbedding } from '../subjects/embedding-subject';
 import type { SettingValue, Subject } from '../subjects/subjects';
 import { latentSize, loadPipeline, openBase, usualSide, wantsTiles } from './loaded-base';
 import { type PhotoRequest, preparePhoto, refuseMissingMask } from './photo-request';
+import { pictureTexts } from './picture-record';
 import { withTrained } from './trained-weights';
 import type { WorkContext } from './work-context';
 
@@ -50,6 +51,10 @@ export interface GenerationRequest {
   readonly vaeTiling: boolean | null;
   /** How many of the text encoders' last layers are skipped. */
   readonly clipSkip: number;
+  /** Of a base to which the picture is to be like; null: whichever. */
+  readonly baseFingerprint: string | null;
+  /** Written into the pictures. */
+  readonly versions: Readonly<Record<string, string>>;
 }
 
 /** A picture as it leaves the engine. */
@@ -78,6 +83,11 @@ export const runGeneration: RunGeneration = async (request, context) => {
   const { signal, onProgress } = context;
   onProgress({ phase: 'load', step: 0, steps: 1 });
   const opened = openBase(request.basePath);
+  if (request.baseFingerprint !== null && request.baseFingerprint !== opened.fingerprint) {
+    context.onWarning(
+      `The picture to be made again was drawn with another base model than ${request.basePath}, or with another version of it: name that one with --base.`,
+    );
+  }
   for (const { subject } of request.subjects) {
     if (subject.base.fingerprint !== opened.fingerprint) {
       throw new WrongBaseError(
@@ -132,7 +142,19 @@ export const runGeneration: RunGeneration = async (request, context) => {
     ...(request.photo ? { strength: request.photo.strength } : {}),
     ...(guidanceRescale > 0 ? { guidanceRescale } : {}),
     ...(batch > 1 ? { batch } : {}),
+    ...(request.vaeTiling === null ? {} : { vaeTiling: request.vaeTiling }),
     clipSkip,
+  };
+  const record = {
+    prompt: request.prompt,
+    text: request.text,
+    negativeText: request.negativeText,
+    subjects: request.subjects.map(({ subject, weight }) => {
+      const { name, kind, identifier, className } = subject;
+      return { name, kind, identifier, className, weight };
+    }),
+    base: { name: basename(request.basePath), fingerprint: opened.fingerprint },
+    versions: request.versions,
   };
   const encoded = photo && { photo: await pipeline.encode(photo.photo), strength: request.photo!.strength };
   const groups = Math.ceil(seeds.length / batch);
@@ -165,9 +187,7 @@ export const runGeneration: RunGeneration = async (request, context) => {
     for (const [i, seed] of wanted.entries()) {
       const picture = fromPlanes(drawn[i]!, { width, height });
       const finished = photo ? photo.finish(picture) : picture;
-      const made = { prompt: request.prompt, seed, ...settings };
-      const texts = { parameters: parametersText(request, made), dreambooth: JSON.stringify(made) };
-      const png = await encodePng(finished, texts);
+      const png = await encodePng(finished, pictureTexts({ ...record, seed, settings }));
       const size = { width: finished.width, height: finished.height };
       pictures.push({ png, ...size, seed, prompt: request.prompt, settings });
     }
@@ -207,21 +227,4 @@ export function readLora(subject: Subject, base: BaseModel): LoraLayers {
     loraModel((component) => tensorsOf(base, component)),
     metadata,
   );
-}
-
-/** The line that other tools read back from a picture. */
-function parametersText(
-  { prompt, negativePrompt, photo }: GenerationRequest,
-  {
-    seed,
-    steps,
-    guidanceScale,
-    width,
-    height,
-    scheduler,
-  }: { seed: number; steps: number; guidanceScale: number; width: number; height: number; scheduler: string },
-): string {
-  const negative = negativePrompt === '' ? '' : `\nNegative prompt: ${negativePrompt}`;
-  const strength = photo ? `, Denoising strength: ${photo.strength}` : '';
-  return `${prompt}${negative}\nSteps: ${steps}, Sampler: ${scheduler}, CFG scale: ${guidanceScale}, Seed: ${seed}, Size: ${width}x${height}${strength}`;
 }

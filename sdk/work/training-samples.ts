@@ -72,7 +72,11 @@ export async function drawSamples(
   const files: string[] = [];
   try {
     for (const [i, prompt] of prompts.entries()) {
-      const made = { prompt, seed: seed + i, trainingStep: step, steps, guidanceScale, scheduler };
+      const made = {
+        prompt,
+        seed: seed + i,
+        settings: { trainingStep: step, steps, guidanceScale, width: side, height: side, scheduler },
+      };
       const [planes] = await pipeline.draw({
         prompts: [chunked[i]!],
         negativePrompt: null,

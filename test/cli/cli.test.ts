@@ -211,7 +211,19 @@ describe('learning and drawing', () => {
     const one = readFileSync(join(folder, 'one.png'));
     expect(one.equals(readFileSync(join(folder, 'pictures/a-rex-8.png')))).toBe(true);
     const { parameters } = readPngText(one);
-    expect(parameters).toContain('a @rex\nSteps: 2, Sampler: dpmpp_2m_karras');
+    expect(parameters).toMatch(/^a \w+ dog <lora:rex:1>\nSteps: 2, Sampler: DPM\+\+ 2M Karras, CFG scale: /);
+
+    // The same picture to the bit, and another with what is said over it.
+    const like = (...more: string[]) => start(['generate', '--like', 'one.png', ...more, '--home', home]);
+    expect((await like('--out', 'again.png')).code).toBe(0);
+    expect(readFileSync(join(folder, 'again.png')).equals(one)).toBe(true);
+    expect((await like('--seed', '9', '--out', 'other.png')).code).toBe(0);
+    const other = readPngText(readFileSync(join(folder, 'other.png')));
+    expect(JSON.parse(other['dreambooth']!)).toMatchObject({ prompt: 'a @rex', seed: 9 });
+    expect(await call('generate', '--home', home)).toMatchObject({ code: 2 });
+    writeFileSync(join(folder, 'silent.png'), '');
+    const silent = await start(['generate', '--like', 'silent.png', '--home', home]);
+    expect(silent).toMatchObject({ code: 2, err: expect.stringContaining('does not say how it was made') });
 
     const job = (await call('jobs', 'list', '--json', '--home', home)).out;
     expect(events(job).find(({ id }) => id === told[0].job)).toMatchObject({ state: 'done' });

@@ -126,8 +126,7 @@ describe.each(['lora', 'full'] as const)('a training of kind %s', (kind) => {
     expect(JSON.parse(readPngText(pictures[3]!)['dreambooth']!)).toMatchObject({
       prompt: `a ${subject.identifier} very small brown dog, by the sea`,
       seed: 5,
-      trainingStep: 4,
-      scheduler: 'ddim',
+      settings: { trainingStep: 4, scheduler: 'ddim' },
     });
     expect(new Set(await Promise.all(pictures.map(async (png) => (await pixels(png)).join()))).size).toBe(4);
     // The last one is what the subject is drawn as ever after.
