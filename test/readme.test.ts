@@ -10,6 +10,7 @@ import type { Session } from '../adapters/cli/session';
 import * as sdk from '../sdk/index';
 import { defaultSchedulerName, schedulerNames } from '../sdk/schedulers/index';
 import { presetNames, presets } from '../sdk/training/presets';
+import { personalizationSettings } from '../sdk/work/personalization-settings';
 
 const root = join(import.meta.dirname, '..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
@@ -90,6 +91,17 @@ test('its presets and samplers are all there are', () => {
   const samplers = [...line[1]!.matchAll(/`([\w-]+)`/g)].map(([, name]) => name!.replaceAll('-', '_'));
   expect(samplers).toEqual(schedulerNames);
   expect(line[2]!.replaceAll('-', '_')).toBe(defaultSchedulerName);
+});
+
+test('its table of settings has every setting, with its default and what the program says of it', () => {
+  const defaults: Readonly<Record<string, unknown>> = { ...presets['sd15-lora'].settings };
+  for (const [name, schema] of Object.entries(personalizationSettings.shape)) {
+    if (name === 'preset') continue;
+    const row = readme.split('\n').find((line) => line.startsWith(`| \`${name}\` |`));
+    expect(row, name).toContain(` | ${schema.description} |`);
+    const value = defaults[name];
+    if (!Array.isArray(value) && value !== '') expect(row).toContain(`| \`${value}\` |`);
+  }
 });
 
 test('its npm scripts exist, and its test command is the one that CI takes from it', () => {

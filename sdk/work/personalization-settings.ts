@@ -53,16 +53,22 @@ export const personalizationSettings = z.strictObject({
   batchSize: count.max(256).describe('photos in one forward pass'),
   gradientAccumulationSteps: count.max(10_000).describe('forward passes in one optimiser step'),
   maxGradientNorm: z.number().positive().describe('longer gradients are scaled down to this'),
-  weightDecay: z.number().min(0).max(1),
-  textEncoderWeightDecay: z.number().min(0).max(1),
-  adamBeta1: z.number().min(0).lt(1),
-  adamBeta2: z.number().min(0).lt(1),
-  adamEpsilon: z.number().positive(),
+  weightDecay: z.number().min(0).max(1).describe('of AdamW'),
+  textEncoderWeightDecay: z.number().min(0).max(1).describe('of AdamW, for the text encoder'),
+  adamBeta1: z.number().min(0).lt(1).describe('decay of the mean gradient'),
+  adamBeta2: z.number().min(0).lt(1).describe('decay of the mean squared gradient'),
+  adamEpsilon: z.number().positive().describe('keeps AdamW from dividing by 0'),
   snrGamma: z.number().min(0).describe('min-SNR weighting; 5 is usual, 0 is none'),
   zeroTerminalSnr: z.boolean().describe('noise up to noise alone; for bases that predict velocity'),
   noiseOffset: z.number().min(0).max(1).describe('shifts the noise of whole channels; 0.05 to 0.1 is usual'),
   captionDropout: z.number().min(0).max(1).describe('share of the photos shown without a prompt'),
-  emaDecay: z.number().min(0).lt(1).describe('keeps an average of the weights; 0.9999 is usual, 0 is none'),
+  emaDecay: z
+    .number()
+    .min(0)
+    .lt(1)
+    .describe(
+      'keeps the average of the weights over the steps, with this decay at most; 0: the last weights',
+    ),
   emaWarmup: z.boolean().describe('for long runs: the average follows ever more slowly'),
   emaUpdateAfter: z.number().int().min(0).describe('steps before the average begins'),
   resolution: count

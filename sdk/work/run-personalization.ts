@@ -131,6 +131,11 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   if (job.identifier !== null && identifier !== '')
     for (const warning of checkIdentifier(base.tokenizer, identifier)) onWarning(warning);
   checkTraining(base, settings);
+  if (settings.zeroTerminalSnr && settings.snrGamma > 0) {
+    onWarning(
+      'snrGamma takes nearly all weight from the noisiest pictures, which zeroTerminalSnr adds: use one of the two.',
+    );
+  }
   const side = settings.resolution ?? usualSide(base);
   latentSize(base, { resolution: side });
   const prompts = {

@@ -24,6 +24,16 @@ test('a folder’s photos in order, other files passed over and listed', () => {
   expect(warnings).toEqual([`Passed over in ${folder}, not being photos: more.jpg, notes.txt.`]);
 });
 
+test('captions and masks beside photos are theirs, in folders and among files', () => {
+  put('a.jpg', 'a.txt', 'a.caption', 'a-masklabel.png', 'b.png', 'c-masklabel.png', 'c.txt');
+  const { photos, warnings } = listPhotos([folder]);
+  expect(photos).toEqual(inFolder('a.jpg', 'b.png', 'c-masklabel.png'));
+  expect(warnings).toEqual([`Passed over in ${folder}, not being photos: c.txt.`]);
+  expect(listPhotos(inFolder('a-masklabel.png', 'a.jpg', 'a.txt', 'b.png')).photos).toEqual(
+    inFolder('a.jpg', 'b.png'),
+  );
+});
+
 test('files as they are, whatever their name', () => {
   put('photo', 'b.jpg', 'a.jpg');
   expect(listPhotos(inFolder('photo', 'b.jpg', 'a.jpg'))).toEqual({

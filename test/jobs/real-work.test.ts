@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { EngineCrashedError, StoppedError, WrongBaseError } from '../../sdk/errors';
 import { writePng } from '../../sdk/images/png';
+import { crop } from '../../sdk/images/rgb-image';
 import { createEngine, type Engine } from '../../sdk/jobs/engine';
 import { type GenerateRequest, prepareGeneration } from '../../sdk/jobs/generation';
 import { listJobs, readJob } from '../../sdk/jobs/jobs';
@@ -27,8 +28,13 @@ beforeAll(async () => {
   photos = join(folder, 'photos');
   mkdirSync(photos);
   for (const [i, data] of toyPhotos({ class: 'dog', seed: 3 }).slice(0, 3).entries()) {
-    await writePng(join(photos, `${i}.png`), { width: 64, height: 64, data });
+    const whole = { width: 64, height: 64, data };
+    const wide = crop(whole, 64, 32, { left: 0, top: 16 });
+    await writePng(join(photos, `${i}.png`), i === 0 ? wide : whole);
   }
+  writeFileSync(join(photos, '0.txt'), '{subject} on a road\n');
+  const half = Uint8Array.from({ length: 64 * 64 * 3 }, (_, i) => (i % 192 < 96 ? 255 : 0));
+  await writePng(join(photos, '1-masklabel.png'), { width: 64, height: 64, data: half });
 });
 afterEach(async () => {
   for (const engine of engines.splice(0)) await engine.close();
@@ -60,8 +66,12 @@ const kinds: readonly (readonly [string, PersonalizationSettings])[] = [
     },
   ],
   [
-    'all weights of both networks, batches of two, mirrored photos',
-    { kind: 'full', trainTextEncoder: true, batchSize: 2, flip: true },
+    'all weights of both networks, batches of two, mirrored photos, and their average',
+    { kind: 'full', trainTextEncoder: true, batchSize: 2, flip: true, emaDecay: 0.9 },
+  ],
+  [
+    'a LoRA on captions, masks and photos of several shapes, with offset noise and dropped prompts',
+    { masks: 'file', aspectBuckets: true, noiseOffset: 0.1, captionDropout: 0.3, batchSize: 2 },
   ],
 ];
 

@@ -10,7 +10,7 @@ import { createRandom } from '../../sdk/random';
 import { createSession } from '../../sdk/runtime/session';
 import { createNoiseSchedule } from '../../sdk/schedulers/noise-schedule';
 import { float32 } from '../../sdk/tensor';
-import { snrWeight, targetOf } from '../../sdk/training/diffusion-target';
+import { snrWeight, targetOf, trainingNoises } from '../../sdk/training/diffusion-target';
 import { effectiveSettings, type TrainingSettings } from '../../sdk/training/presets';
 import {
   type DreamBoothCheckpoint,
@@ -127,6 +127,18 @@ describe('what the model is to say, and how much it counts', () => {
     latents.forEach((x, i) => {
       expect(velocity[i]).toBeCloseTo(alpha * noise[i]! - sigma * x);
     });
+  });
+
+  test('zero terminal SNR: noise alone at the end, where weights stay finite; refused where noise is predicted', () => {
+    const zero = (prediction_type: string) => trainingNoises({ ...config, prediction_type }, true);
+    expect(zero('v_prediction').level(999)).toEqual({ alpha: 0, sigma: 1 });
+    expect(zero('v_prediction').snr(999)).toBe(0);
+    expect(snrWeight(zero('v_prediction'), 999, 5)).toBe(0);
+    expect(snrWeight(zero('sample'), 999, 5)).toBe(0);
+    const inConfig = trainingNoises({ ...config, rescale_betas_zero_snr: true }, false);
+    expect(snrWeight(inConfig, 999, 5)).toBe(1);
+    expect(inConfig.alphasCumprod).toEqual(zero('v_prediction').alphasCumprod);
+    expect(() => zero('epsilon')).toThrow(/zeroTerminalSnr is true.*v_prediction/);
   });
 
   test('min-SNR: min(snr, γ)/snr for noise, /(snr + 1) for velocity', () => {

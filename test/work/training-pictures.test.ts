@@ -12,7 +12,13 @@ import { createRandom } from '../../sdk/random';
 import type { Drawing, Pipeline } from '../../sdk/sampling/pipeline';
 import { openHome } from '../../sdk/subjects/home';
 import type { OpenedBase } from '../../sdk/work/loaded-base';
-import { asWhole, type ClassImages, classImages, variantsOf } from '../../sdk/work/training-pictures';
+import {
+  asWhole,
+  type ClassImages,
+  classImages,
+  trainedSizes,
+  variantsOf,
+} from '../../sdk/work/training-pictures';
 import { createLoadedModels, type WorkContext } from '../../sdk/work/work-context';
 
 let folder: string;
@@ -87,6 +93,43 @@ describe('a photo’s variants', () => {
     );
     const column = Array.from({ length: 8 }, (_, y) => one!.picture.data[y * 8 * 3]);
     expect(column).toEqual([8, 9, 10, 11, 12, 13, 14, 15]);
+  });
+});
+
+describe('sizes', () => {
+  const photos = [
+    { width: 300, height: 300 },
+    { width: 600, height: 400 },
+    { width: 300, height: 600 },
+  ];
+  const sizes = (side: number, inBuckets: boolean) =>
+    trainedSizes(photos, side, 8, { aspectBuckets: inBuckets }).map(
+      ({ width, height }) => `${width}×${height}`,
+    );
+
+  test('squares, or the nearest of kohya’s', () => {
+    expect(sizes(512, false)).toEqual(['512×512', '512×512', '512×512']);
+    expect(sizes(512, true)).toEqual(['512×512', '640×384', '320×704']);
+    expect(sizes(64, true)).toEqual(['64×64', '80×48', '40×88']);
+  });
+
+  test('a photo and its mask are cut alike, and SDXL is told the size that is shown', () => {
+    const width = 12;
+    const data = Uint8Array.from({ length: width * 8 * 3 }, (_, i) => (Math.floor(i / 3) % width) * 20);
+    const photo = { width, height: 8, data };
+    const variants = variantsOf(
+      { picture: photo, mask: photo },
+      { width: 6, height: 8 },
+      { centerCrop: false, flip: true },
+      createRandom(2),
+    );
+    expect(variants).toHaveLength(8);
+    for (const { picture, mask, sizes } of variants) {
+      expect(picture).toMatchObject({ width: 6, height: 8 });
+      expect(mask).toEqual(picture);
+      expect(sizes).toEqual([8, 12, 0, expect.any(Number), 8, 6]);
+    }
+    expect(variants[0]!.picture.data[0]).toBe(variants[0]!.sizes[3] * 20);
   });
 });
 
