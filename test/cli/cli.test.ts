@@ -326,7 +326,7 @@ test('doctor looks at the machine and says what to do', async () => {
   expect(out).toMatch(/Node +\d+\.\d+/);
   expect(out).toMatch(/cpu +usable/);
   expect(out).toMatch(
-    /SD 1, folder in the diffusers layout, predicts epsilon\n {2}unet +[\d,]+ parameters in 686 tensors, float32/,
+    /SD 1, folder in the diffusers layout, predicts epsilon\n {2}unet +[\d,]+ parameters in 684 tensors, float32/,
   );
   expect(out).toMatch(/not read: 1 key \(text_model\.embeddings\.position_ids\)/);
   expect(out).toMatch(/cuda +(usable|not usable: .*(ONNXRUNTIME_NODE_INSTALL|NVIDIA))/);
