@@ -8,6 +8,7 @@ import { type CommonOptions, nextPicture, type Session, type WorkOptions, withEn
 
 interface PersonalizeOptions extends WorkOptions {
   readonly class?: string;
+  readonly continue?: string;
   readonly name?: string;
   readonly identifier?: string;
   readonly preset?: string;
@@ -24,7 +25,13 @@ export async function personalizeCommand(
   options: PersonalizeOptions,
 ): Promise<void> {
   const { name, identifier, base, seed, preset, steps, prior, checkpointEvery } = options;
-  const className = required(options.class, '--class', 'say what the subject is, as --class dog');
+  const continueFrom = options.continue;
+  if (photos.length === 0 && continueFrom === undefined)
+    throw new WrongUse("Missing required argument 'photos'");
+  const className =
+    continueFrom === undefined
+      ? required(options.class, '--class', 'say what the subject is, as --class dog')
+      : options.class;
   const begun = Date.now();
   let job: string | null = null;
   const subject = await withEngine(session, options, (engine, { onProgress, signal }, sdk) => {
@@ -36,7 +43,7 @@ export async function personalizeCommand(
       images: photos,
       className,
       settings,
-      ...given({ name, identifier, base, seed }),
+      ...given({ name, identifier, base, seed, continueFrom }),
     };
     return engine.personalize(request, {
       signal,

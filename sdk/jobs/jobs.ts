@@ -1,7 +1,7 @@
 /** Personalisations as durable records: a folder each, with job.json, the photos and what the training keeps. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { constants, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomically } from '../checkpoint/atomic-file';
 import { type FileLock, liveHolder, takeLock } from '../checkpoint/file-lock';
@@ -15,6 +15,9 @@ import { phases } from '../work/progress';
 import type { SubjectPhoto } from './subject-photos';
 
 const recordFile = 'job.json';
+export const photosFolder = 'photos';
+/** Weights that a job starts from. */
+export const startFolder = 'start';
 
 export const jobStates = ['queued', 'running', 'stopped', 'failed', 'done', 'cancelled'] as const;
 export type JobState = (typeof jobStates)[number];
@@ -34,7 +37,12 @@ const jobRecord = z.object({
   /** `toybox`, or an absolute path. */
   base: z.string(),
   seed: z.number().int(),
-  /** As given. */
+  /** The subject whose weights it starts from, and how many steps those had; null: the base's own. */
+  continueFrom: z
+    .object({ name: z.string(), id: z.string(), steps: z.number(), baseFingerprint: z.string() })
+    .nullable()
+    .default(null),
+  /** As given; of a continued subject, its own with those over them. */
   settings: personalizationSettings.partial(),
   /** `file` and `mask` are relative to the job's folder; `name` is what the caller called the photo. */
   photos: z.array(
@@ -67,26 +75,28 @@ const cancelPath = (home: Home, id: string) => join(jobFolder(home, id), 'cancel
 
 /**
  * Makes a queued job. Its id is the subject's name and four random digits. The photos' bytes are kept with it, so
- * that a resumed run reads the same ones; they go when the job is done or cancelled.
+ * that a resumed run reads the same ones, and so are the weights in the folder `start`; they go when the job is done
+ * or cancelled.
  */
 export function createJob(
   home: Home,
   wanted: Pick<
     JobRecord,
-    'name' | 'className' | 'identifier' | 'usedIdentifiers' | 'base' | 'seed' | 'settings'
+    'name' | 'className' | 'identifier' | 'usedIdentifiers' | 'base' | 'seed' | 'settings' | 'continueFrom'
   >,
   photos: readonly SubjectPhoto[],
+  start?: string,
 ): JobRecord {
   makeFolder(home.jobs);
   const id = newFolder(home, wanted.name);
   try {
-    makeFolder(join(jobFolder(home, id), 'photos'));
+    makeFolder(join(jobFolder(home, id), photosFolder));
     const keep = (file: string, bytes: Uint8Array) => {
       writeFileAtomically(join(jobFolder(home, id), file), [bytes]);
       return file;
     };
     const kept = photos.map(({ bytes, mask, ...photo }, i) => {
-      const file = `photos/${String(i + 1).padStart(2, '0')}`;
+      const file = `${photosFolder}/${String(i + 1).padStart(2, '0')}`;
       return {
         ...photo,
         file: keep(file, bytes),
@@ -94,20 +104,14 @@ export function createJob(
       };
     });
     const now = new Date().toISOString();
-    const { name, className, identifier, usedIdentifiers, base, seed, settings } = wanted;
+    if (start !== undefined) copyWeights(start, join(jobFolder(home, id), startFolder));
     return write(home, {
       id,
       kind: 'personalize',
       state: 'queued',
       createdAt: now,
       updatedAt: now,
-      name,
-      className,
-      identifier,
-      usedIdentifiers,
-      base,
-      seed,
-      settings,
+      ...wanted,
       photos: kept,
       progress: null,
       error: null,
@@ -235,6 +239,19 @@ export async function cancelJob(
       );
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** Copied, so that the subject may be renamed, replaced or deleted while the job waits. */
+function copyWeights(from: string, to: string): void {
+  try {
+    for (const file of readdirSync(from, { recursive: true, encoding: 'utf8' })) {
+      if (!file.endsWith('.safetensors')) continue;
+      mkdirSync(dirname(join(to, file)), { recursive: true });
+      copyFileSync(join(from, file), join(to, file), constants.COPYFILE_FICLONE);
+    }
+  } catch (error) {
+    throw writeFailure(to, error);
   }
 }
 

@@ -3,7 +3,7 @@ import { type FileLock, takeLock } from '../checkpoint/file-lock';
 import { NameTakenError } from '../errors';
 import { type Home, makeFolder } from '../subjects/home';
 import { checkSubjectName, nameStem } from '../subjects/subject-name';
-import { subjectExists } from '../subjects/subjects';
+import { isSubject, subjectExists } from '../subjects/subjects';
 
 export interface NameReservation extends FileLock {
   readonly name: string;
@@ -11,9 +11,9 @@ export interface NameReservation extends FileLock {
 
 /**
  * Keeps a name for a subject that is being learned, against every other process, until it is released; the
- * reservation of a dead process lapses. Throws InvalidNameError, NameTakenError.
+ * reservation of a dead process lapses. The subject of id `replaced` may have it. Throws InvalidNameError, NameTakenError.
  */
-export function reserveName(home: Home, name: string): NameReservation {
+export function reserveName(home: Home, name: string, replaced?: string): NameReservation {
   checkSubjectName(name);
   const folder = makeFolder(join(home.subjects, '.reserved'));
   const lock = takeLock(join(folder, name));
@@ -24,7 +24,7 @@ export function reserveName(home: Home, name: string): NameReservation {
     );
   }
   // Looked up under the lock, so that a subject finished a moment ago is seen.
-  if (subjectExists(home, name)) {
+  if (subjectExists(home, name) && !(replaced !== undefined && isSubject(home, name, replaced))) {
     lock.release();
     throw new NameTakenError(
       name,

@@ -1,6 +1,8 @@
 /** One personalisation from request to subject: name, job, the engine's work, and every way it can end. */
 import { randomUUID } from 'node:crypto';
+import { cpSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeFailure } from '../checkpoint/write-failure';
 import { DreamBoothError, EngineCrashedError, InvalidOptionError, StoppedError } from '../errors';
 import { WorkerExitError, type WorkerProcess } from '../runtime/worker-process';
 import type { Home } from '../subjects/home';
@@ -11,17 +13,32 @@ import type { ProgressEvent } from '../work/progress';
 import type { PersonalizationJob, SubjectDraft } from '../work/run-personalization';
 import type { WorkOrder } from '../work/work';
 import { baseName, basePath } from './base-path';
-import { clearJobFiles, createJob, type HeldJob, holdJob, type JobRecord } from './jobs';
+import { continuedPhotos, continuedSettings, continuedSubject } from './continuation';
+import {
+  clearJobFiles,
+  createJob,
+  type HeldJob,
+  holdJob,
+  type JobRecord,
+  photosFolder,
+  startFolder,
+} from './jobs';
 import { type NameReservation, reserveDefaultName, reserveName } from './name-reservation';
 import type { EngineSettings, RunOptions } from './run-options';
-import { readSubjectPhotos, type SubjectImage } from './subject-photos';
+import { readSubjectPhotos, refuseTooMany, type SubjectImage } from './subject-photos';
 import { packageVersions } from './versions';
 
 export interface PersonalizationRequest {
-  /** 1 to 20 photos, 3 to 6 recommended: files, folders, or bytes. */
+  /** 1 to 20 photos, 3 to 6 recommended: files, folders, or bytes. With `continueFrom`: more of them, or none. */
   readonly images: readonly SubjectImage[];
-  /** The noun for what the subject is, as "dog". */
-  readonly className: string;
+  /** The noun for what the subject is, as "dog"; may be left out with `continueFrom`. */
+  readonly className?: string | undefined;
+  /**
+   * A finished subject to go on with: its weights are the start, its photos, class, identifier, base and settings the
+   * default; `steps` are made on top. AdamW's sums and the schedule of the rate begin anew. Under the same name, the
+   * default, the result takes its place when it is done.
+   */
+  readonly continueFrom?: string;
   /** How prompts will call it (`@rex`); default: the class and a number. */
   readonly name?: string;
   /** The rare word that stands for it in prompts, empty for none; default: as the preset says, usually one of the tokenizer's. */
@@ -46,20 +63,31 @@ export async function startJob(
   defaultBase: string,
   onWarning: (message: string) => void,
 ): Promise<{ readonly held: HeldJob; readonly reservation: NameReservation }> {
-  const { images, name, identifier = null } = request;
-  const className = checkClass(request.className);
-  const settings = checkSettings(request.settings ?? {});
+  const source =
+    request.continueFrom === undefined ? undefined : continuedSubject(home, request.continueFrom);
+  const { images, name = source?.name, identifier = source?.identifier ?? null } = request;
+  const className = checkClass(request.className ?? source?.className ?? '');
+  const given = checkSettings(request.settings ?? {});
+  const settings = source ? continuedSettings(source, given) : given;
   const preset: Preset | undefined = settings.preset && presets[settings.preset];
-  const seed = request.seed ?? preset?.seed ?? 0;
-  const base = baseName(home, request.base ?? defaultBase);
+  // The same draws over again would add less than others.
+  const seed = request.seed ?? (source ? source.seed + 1 : (preset?.seed ?? 0));
+  const base = baseName(home, request.base ?? source?.base.path ?? defaultBase);
   basePath(base);
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new InvalidOptionError('seed', `seed is ${seed}: give a whole number from 0 on.`);
   }
-  const reservation = name === undefined ? reserveDefaultName(home, className) : reserveName(home, name);
+  const reservation =
+    name === undefined ? reserveDefaultName(home, className) : reserveName(home, name, source?.id);
   try {
-    const reading = { oneIsEnough: preset?.onePhoto === true, captions: settings.captions !== false };
-    const photos = await readSubjectPhotos(images, base, reading, onWarning);
+    const reading = {
+      oneIsEnough: preset?.onePhoto === true || source !== undefined,
+      captions: settings.captions !== false,
+    };
+    const read =
+      source && images.length === 0 ? [] : await readSubjectPhotos(images, base, reading, onWarning);
+    const photos = source ? continuedPhotos(source, read) : read;
+    refuseTooMany(photos);
     const usedIdentifiers = listSubjects(home).map((subject) => subject.identifier);
     const wanted = {
       name: reservation.name,
@@ -69,8 +97,16 @@ export async function startJob(
       base,
       seed,
       settings,
+      continueFrom: source
+        ? {
+            name: source.name,
+            id: source.id,
+            steps: source.steps,
+            baseFingerprint: source.base.fingerprint,
+          }
+        : null,
     };
-    const job = createJob(home, wanted, photos);
+    const job = createJob(home, wanted, photos, source?.folder);
     return { held: holdJob(home, job.id), reservation };
   } catch (error) {
     reservation.release();
@@ -111,7 +147,7 @@ export function retakeJob(
   let reservation: NameReservation | undefined;
   try {
     const before = held.record();
-    reservation = reserveName(home, changes.name ?? before.name);
+    reservation = reserveName(home, changes.name ?? before.name, before.continueFrom?.id);
     held.update({ name: reservation.name, settings: { ...before.settings, ...settings }, error: null });
     return { held, reservation };
   } catch (error) {
@@ -166,7 +202,7 @@ export async function runJob(
       onProgress?.(told);
     };
     const draft = await worker.call('personalize', order, { onEvent, signal: stop.signal });
-    const subject = keepSubject(home, held.record(), draft as SubjectDraft);
+    const subject = keepSubject(home, held, draft as SubjectDraft);
     held.update({ state: 'done', progress });
     clearJobFiles(home, id);
     return subject;
@@ -214,7 +250,8 @@ function ended(
 }
 
 function task(held: HeldJob): PersonalizationJob {
-  const { id, name, className, identifier, usedIdentifiers, base, seed, settings, photos } = held.record();
+  const { id, name, className, identifier, usedIdentifiers, base, seed, settings, photos, continueFrom } =
+    held.record();
   return {
     id,
     name,
@@ -224,6 +261,9 @@ function task(held: HeldJob): PersonalizationJob {
     basePath: basePath(base),
     seed,
     settings: settings as PersonalizationSettings,
+    start: continueFrom
+      ? { folder: join(held.folder, startFolder), baseFingerprint: continueFrom.baseFingerprint }
+      : null,
     photos: photos.map(({ file, mask, ...photo }) => ({
       ...photo,
       file: join(held.folder, file),
@@ -232,7 +272,14 @@ function task(held: HeldJob): PersonalizationJob {
   };
 }
 
-function keepSubject(home: Home, job: JobRecord, draft: SubjectDraft): Subject {
+/** The photos go with it, so that it can be gone on with. */
+function keepSubject(home: Home, held: HeldJob, draft: SubjectDraft): Subject {
+  const job = held.record();
+  try {
+    cpSync(join(held.folder, photosFolder), join(draft.folder, photosFolder), { recursive: true });
+  } catch (error) {
+    throw writeFailure(draft.folder, error);
+  }
   const { identifier, instancePrompt, kind, settings, steps } = draft;
   const record = {
     id: randomUUID(),
@@ -243,12 +290,13 @@ function keepSubject(home: Home, job: JobRecord, draft: SubjectDraft): Subject {
     base: { path: job.base, fingerprint: draft.baseFingerprint },
     settings: { ...settings },
     seed: job.seed,
-    steps,
+    steps: steps + (job.continueFrom?.steps ?? 0),
     createdAt: new Date().toISOString(),
-    photos: job.photos.map(({ file, mask, ...photo }) => photo),
+    photos: job.photos,
+    ...(job.continueFrom ? { continuedFrom: { name: job.continueFrom.name, id: job.continueFrom.id } } : {}),
     versions: packageVersions(),
   };
-  return createSubject(home, job.name, record, draft.folder);
+  return createSubject(home, job.name, record, draft.folder, job.continueFrom?.id);
 }
 
 function recorded({ phase, step, steps, loss }: ProgressEvent & { kind: 'step-end' }): JobRecord['progress'] {

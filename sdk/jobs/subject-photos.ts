@@ -21,7 +21,7 @@ const mostPhotos = 20;
 /**
  * Reads the bytes of the photos that a caller names, and what lies beside them; they are decoded later, by the engine.
  * With `oneIsEnough` a single photo is no reason for a warning, without `captions` texts are left unread.
- * Throws MissingFileError, BrokenFileError for a caption that is no text, and InvalidOptionError for none or more than 20.
+ * Throws MissingFileError, BrokenFileError for a caption that is no text, and InvalidOptionError for none.
  */
 export async function readSubjectPhotos(
   images: readonly SubjectImage[],
@@ -45,18 +45,21 @@ export async function readSubjectPhotos(
   } else if (photos.length === 1 && !oneIsEnough) {
     onWarning('There is one photo; 3 to 5 from different sides teach the subject far better.');
   }
-  if (photos.length > mostPhotos) {
-    throw new InvalidOptionError(
-      'photos',
-      `${photos.length} photos are too many: give the best 3 to 6, at most ${mostPhotos}.`,
-    );
-  }
   if (base === embeddedBase && photos.some(({ bytes }) => !isSmallPng(bytes))) {
     onWarning(
       'The embedded base model draws 64-pixel toys and knows no photographs. For photos name a real one, as a folder in the diffusers layout: --base path/to/stable-diffusion-v1-5.',
     );
   }
   return photos;
+}
+
+/** Throws InvalidOptionError. */
+export function refuseTooMany(photos: readonly SubjectPhoto[]): void {
+  if (photos.length <= mostPhotos) return;
+  throw new InvalidOptionError(
+    'photos',
+    `${photos.length} photos are too many: give the best 3 to 6, at most ${mostPhotos}.`,
+  );
 }
 
 const isAlone = (warning: string) => warning.startsWith('There is one photo');

@@ -29,10 +29,11 @@ export type GenerateOptions = Omit<GenerateRequest, 'prompt'> & RunOptions & Eng
  */
 export async function personalize(
   subjectImages: readonly SubjectImage[],
-  className: string,
+  className: string | undefined,
   options: PersonalizeOptions = {},
 ): Promise<Subject> {
-  const { name, identifier, base, seed, onProgress, signal, engine, home, ...settings } = options;
+  const { name, identifier, base, seed, continueFrom, onProgress, signal, engine, home, ...settings } =
+    options;
   const request = {
     images: subjectImages,
     className,
@@ -41,6 +42,7 @@ export async function personalize(
     ...(identifier === undefined ? {} : { identifier }),
     ...(base === undefined ? {} : { base }),
     ...(seed === undefined ? {} : { seed }),
+    ...(continueFrom === undefined ? {} : { continueFrom }),
   };
   return chooseEngine(engine, home).personalize(request, { onProgress, signal });
 }

@@ -38,9 +38,18 @@ const subjectRecord = z.object({
   seed: z.number().int(),
   steps: z.number().int().nonnegative(),
   createdAt: z.iso.datetime(),
+  /** `file` and `mask` are within the subject's folder. */
   photos: z.array(
-    z.object({ name: z.string(), sha256: z.string().length(64), caption: z.string().optional() }),
+    z.object({
+      name: z.string(),
+      sha256: z.string().length(64),
+      caption: z.string().optional(),
+      file: z.string().optional(),
+      mask: z.string().optional(),
+    }),
   ),
+  /** Whose weights it was learned on from, where not the base's own; `steps` counts theirs, too. */
+  continuedFrom: z.object({ name: z.string(), id: z.string() }).optional(),
   /** Of what made it: this package, onnxruntime, Node. */
   versions: z.record(z.string(), z.string()),
 });
@@ -56,21 +65,29 @@ export interface Subject extends SubjectRecord {
 
 /**
  * Makes `folder`, which holds the weights and lies in the home, the subject `name`: in one rename, so that a
- * subject is there whole or not at all. Throws NameTakenError (`folder` then stays), InvalidNameError, DiskFullError.
+ * subject is there whole or not at all. It takes the place of the subject of id `replaced`, where that has the name.
+ * Throws NameTakenError (`folder` then stays), InvalidNameError, DiskFullError.
  */
-export function createSubject(home: Home, name: string, record: SubjectRecord, folder: string): Subject {
+export function createSubject(
+  home: Home,
+  name: string,
+  record: SubjectRecord,
+  folder: string,
+  replaced?: string,
+): Subject {
   checkSubjectName(name);
   makeFolder(home.subjects);
   const text = `${JSON.stringify(subjectRecord.parse(record), null, 2)}\n`;
   writeFileAtomically(join(folder, recordFile), [Buffer.from(text)]);
-  moveToName(home, name, folder);
+  if (replaced !== undefined && isSubject(home, name, replaced)) replaceFolder(home, name, folder);
+  else moveToName(home, name, folder);
   return readSubject(home, name);
 }
 
 /** Throws UnknownSubjectError, which lists the subjects there are, or BrokenFileError for a damaged record. */
 export function readSubject(home: Home, name: string): Subject {
   const folder = join(home.subjects, name);
-  if (!isName(name) || !existsSync(join(folder, recordFile))) {
+  if (!subjectExists(home, name)) {
     throw new UnknownSubjectError(name, nearestFirst(name, subjectNames(home)));
   }
   const path = join(folder, recordFile);
@@ -85,15 +102,20 @@ export function readSubject(home: Home, name: string): Subject {
 }
 
 export function subjectExists(home: Home, name: string): boolean {
-  return isName(name) && existsSync(join(home.subjects, name, recordFile));
+  if (!isName(name)) return false;
+  putBack(home, name);
+  return existsSync(join(home.subjects, name, recordFile));
 }
+
+/** Whether the subject of that name is the one of that id. */
+export const isSubject = (home: Home, name: string, id: string): boolean =>
+  subjectExists(home, name) && readSubject(home, name).id === id;
 
 /** By name. */
 export function subjectNames(home: Home): string[] {
   if (!existsSync(home.subjects)) return [];
-  return readdirSync(home.subjects)
-    .filter((name) => subjectExists(home, name))
-    .sort();
+  const names = readdirSync(home.subjects).map((name) => name.replace(asidePrefix, ''));
+  return [...new Set(names)].filter((name) => subjectExists(home, name)).sort();
 }
 
 /** Oldest first; a subject whose record is damaged is left out and told to `onBroken`. */
@@ -127,6 +149,39 @@ export function deleteSubject(home: Home, name: string): void {
   const doomed = join(home.subjects, `.deleted-${randomBytes(6).toString('hex')}`);
   renameSync(join(home.subjects, name), doomed);
   rmSync(doomed, { recursive: true, force: true });
+}
+
+/** Where a subject is while another takes its place. */
+const asidePrefix = '.replaced-';
+const asideOf = (home: Home, name: string) => join(home.subjects, asidePrefix + name);
+
+/** The old folder goes only when the new one has its name. */
+function replaceFolder(home: Home, name: string, folder: string): void {
+  const [target, aside] = [join(home.subjects, name), asideOf(home, name)];
+  for (let attempt = 0; ; attempt++) {
+    rmSync(aside, { recursive: true, force: true });
+    renameSync(target, aside);
+    try {
+      renameSync(folder, target);
+      break;
+    } catch (error) {
+      // Somebody who looked for the subject at this moment has put it back.
+      if (existsSync(target) && attempt < 10) continue;
+      putBack(home, name);
+      throw error;
+    }
+  }
+  rmSync(aside, { recursive: true, force: true });
+}
+
+/** A subject that was being replaced when the process died is its old self again. */
+function putBack(home: Home, name: string): void {
+  if (existsSync(join(home.subjects, name)) || !existsSync(asideOf(home, name))) return;
+  try {
+    renameSync(asideOf(home, name), join(home.subjects, name));
+  } catch {
+    // It was replaced, or put back by another, meanwhile.
+  }
 }
 
 function moveToName(home: Home, name: string, folder: string): void {

@@ -5,6 +5,7 @@
 import { InvalidOptionError, TrainingDivergedError } from '../errors';
 import type { CreateSession } from '../graph/session';
 import { initialLora, loraTargets, textEncoderAttention, unetAttention } from '../lora/lora';
+import type { LoraLayers } from '../lora/lora-layers';
 import { type BaseModel, type ComponentName, tensorsOf } from '../models/base-model';
 import { type LearningRateFactor, learningRateSchedule } from '../optimizers/learning-rate';
 import { createRandom, type Random, type RandomState, restoreRandom } from '../random';
@@ -17,6 +18,8 @@ import { averageDecay, moveAverage } from './weight-average';
 
 export interface DreamBoothRun extends BatchSource {
   readonly seed: number;
+  /** What a LoRA starts from; where it has no matrices, as at the beginning of any. */
+  readonly start?: LoraLayers;
   /** A component's own weight, for first values. */
   readWeight(component: ComponentName, key: string): Float32Array;
 }
@@ -212,6 +215,7 @@ async function createDreamBoothTrainer(
       initial.set(`${component}.${target.path}.up`, up);
     }
   }
+  continueLora(initial, parts, run.start ?? new Map());
   const optimizer = (component: string) => ({
     betas: [settings.adamBeta1, settings.adamBeta2] as const,
     epsilon: settings.adamEpsilon,
@@ -246,4 +250,27 @@ async function createDreamBoothTrainer(
     gradientAccumulationSteps: settings.gradientAccumulationSteps,
   };
   return createTrainer(problem, initialValues, options, createSession);
+}
+
+/** Puts a LoRA's matrices in place of first values. Throws InvalidOptionError where that would leave some of it out. */
+function continueLora(
+  initial: Map<string, Float32Array>,
+  parts: Readonly<Partial<Record<ComponentName, Trained>>>,
+  start: LoraLayers,
+): void {
+  for (const [layer, { down, up, alpha }] of start) {
+    const scale = parts[layer.split('.')[0] as ComponentName];
+    const fits =
+      initial.get(`${layer}.down`)?.length === down.data.length &&
+      initial.get(`${layer}.up`)?.length === up.data.length;
+    if (scale?.kind !== 'lora' || !fits) {
+      throw new InvalidOptionError(
+        'targetModules',
+        `The LoRA to go on with has rank ${down.shape[0]} at ${layer}, and the settings train ${scale ? 'another rank or other layers' : 'nothing there'}: set rank, targetModules and trainTextEncoder as it was learned.`,
+      );
+    }
+    const factor = alpha / down.shape[0]! / scale.scale;
+    initial.set(`${layer}.down`, down.data);
+    initial.set(`${layer}.up`, factor === 1 ? up.data : up.data.map((value) => value * factor));
+  }
 }

@@ -219,7 +219,7 @@ function learnedWithZeroTerminalSnr(
   return true;
 }
 
-export function readLora(subject: Subject, base: BaseModel): LoraLayers {
+export function readLora(subject: Pick<Subject, 'folder'>, base: BaseModel): LoraLayers {
   const { tensors, metadata } = openSafetensors(join(subject.folder, 'lora.safetensors'));
   return fromFile(
     tensors,

@@ -2,7 +2,7 @@
 import { cpSync, existsSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { readFloat32 } from '../checkpoint/safetensors';
-import { TrainingDivergedError, UnsupportedModelError } from '../errors';
+import { TrainingDivergedError, UnsupportedModelError, WrongBaseError } from '../errors';
 import { writePng } from '../images/png';
 import { readImage } from '../images/read-image';
 import { resizeShorterSide } from '../images/resize';
@@ -36,7 +36,8 @@ import {
 import type { PersonalizationSettings } from './personalization-settings';
 import { type CaptionedSubject, captionPrompt } from './photo-captions';
 import { readMasks } from './photo-masks';
-import { writeTrainedWeights } from './trained-weights';
+import { readLora } from './run-generation';
+import { withTrained, writeTrainedWeights } from './trained-weights';
 import { readCheckpoint, writeCheckpoint } from './training-checkpoint';
 import { logFile, openTrainingLog } from './training-log';
 import {
@@ -64,6 +65,8 @@ export interface PersonalizationJob {
   /** As given and checked by name and type; what is missing comes from the preset. */
   readonly settings: PersonalizationSettings;
   readonly photos: readonly PersonalizationPhoto[];
+  /** A folder with the weights of the subject that is gone on with, as it keeps them; null: the base's own. */
+  readonly start: { readonly folder: string; readonly baseFingerprint: string } | null;
 }
 
 export interface PersonalizationPhoto {
@@ -118,6 +121,12 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
     );
   }
   checkWeights(base);
+  if (job.start !== null && job.start.baseFingerprint !== opened.fingerprint) {
+    throw new WrongBaseError(
+      job.name,
+      `What is gone on with was learned on another base model than ${job.basePath}: leave --base out, or name the folder where that one is now.`,
+    );
+  }
   const { preset = opened.defaults.preset, ...given } = job.settings;
   const settings = effectiveSettings(preset, given as Partial<TrainingSettings>);
   checkClipSkip(base, settings.clipSkip);
@@ -198,6 +207,7 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   for (const i of photos.keys()) {
     trainingPhotos.push({ variants: latents[i]!, prompt: await promptOf(captions[i] ?? prompts.instance) });
   }
+  const started = job.start ? withTrained(base, job.start.folder) : base;
   const run: DreamBoothRun = {
     base,
     settings,
@@ -209,7 +219,8 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
       tokens: tokenizePrompt(base, '').tokens,
       condition: (await textEncoder.encode([null], { negative: true }))[0]!,
     },
-    readWeight: (component, key) => readFloat32(tensorsOf(base, component).get(key)!),
+    readWeight: (component, key) => readFloat32(tensorsOf(started, component).get(key)!),
+    ...(job.start && settings.kind === 'lora' ? { start: readLora(job.start, base) } : {}),
   };
   await textEncoder.release();
 

@@ -102,7 +102,9 @@ describe.each(['in-process', 'process'] as const)('an engine, %s', (mode) => {
       kind: 'lora',
     });
     expect(subject.photos.map(({ name }) => name)).toEqual(['1.png', '2.png', '3.png']);
-    expect(readdirSync(subject.folder).sort()).toEqual(['lora.safetensors', 'subject.json']);
+    expect(readdirSync(subject.folder).sort()).toEqual(['lora.safetensors', 'photos', 'subject.json']);
+    for (const { name, file } of subject.photos)
+      expect(readFileSync(join(subject.folder, file!), 'utf8')).toBe(name);
 
     expect(events[0]).toMatchObject({ kind: 'job-start', name: 'rex' });
     const steps = events.filter((event) => event.kind === 'step-end');
@@ -117,7 +119,7 @@ describe.each(['in-process', 'process'] as const)('an engine, %s', (mode) => {
 
     const [job] = listJobs(engine.home);
     expect(job).toMatchObject({ state: 'done', name: 'rex', progress: { step: 5, steps: 5 } });
-    // The photos are not kept once they have done their work.
+    // The subject has the photos now.
     expect(readdirSync(join(engine.home.jobs, job!.id))).toEqual(['job.json']);
 
     const images = await engine.generate({ prompt: 'a photo of @rex in the snow', count: 2, seed: 40 });
