@@ -36,7 +36,7 @@ export async function generateCommand(
     throw new WrongUse('There is no prompt: write one, as "a photo of @rex in the snow", or --like PICTURE');
   const { count, seed, base, steps, guidance, negative, width, height, scheduler, clipSkip, vaeTiling } =
     options;
-  const { image, mask, strength, guidanceRescale, batch } = options;
+  const { image, vae, mask, strength, guidanceRescale, batch } = options;
   const fileOf = outputNames(prompt, options.out, count ?? 1);
   const { output } = session;
   output.started(null);
@@ -47,7 +47,7 @@ export async function generateCommand(
         prompt,
         ...given({ count, seed, base, steps, width, height, scheduler, clipSkip }),
         ...given({ guidanceScale: guidance, guidanceRescale, negativePrompt: negative }),
-        ...given({ image, mask, strength, batch }),
+        ...given({ image, mask, strength, batch, vae }),
         ...(vaeTiling === undefined ? {} : { vaeTiling: vaeTiling === 'on' }),
       },
       run,

@@ -24,7 +24,7 @@ export async function personalizeCommand(
   photos: readonly string[],
   options: PersonalizeOptions,
 ): Promise<void> {
-  const { name, identifier, base, seed, preset, steps, prior, checkpointEvery } = options;
+  const { name, identifier, base, vae, seed, preset, steps, prior, checkpointEvery } = options;
   const continueFrom = options.continue;
   if (photos.length === 0 && continueFrom === undefined)
     throw new WrongUse("Missing required argument 'photos'");
@@ -43,7 +43,7 @@ export async function personalizeCommand(
       images: photos,
       className,
       settings,
-      ...given({ name, identifier, base, seed, continueFrom }),
+      ...given({ name, identifier, base, vae, seed, continueFrom }),
     };
     return engine.personalize(request, {
       signal,

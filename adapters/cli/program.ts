@@ -269,10 +269,12 @@ function findable(command: Command): Command {
 /** Options of what trains or draws on any base model. */
 function work(command: Command): Command {
   return computing(
-    command.option(
-      '--base <model>',
-      'a diffusers folder, a .safetensors file, the id or name of a model that is found, or "toybox" (default: toybox)',
-    ),
+    command
+      .option(
+        '--base <model>',
+        'a diffusers folder, a .safetensors file, the id or name of a model that is found, or "toybox" (default: toybox)',
+      )
+      .option('--vae <path>', 'an autoencoder in place of the base model\'s, or "base" for that one'),
   );
 }
 

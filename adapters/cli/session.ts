@@ -16,6 +16,7 @@ export interface CommonOptions {
 /** Options of the commands that train or draw. */
 export interface WorkOptions extends CommonOptions {
   readonly base?: string;
+  readonly vae?: string;
   readonly device?: 'cpu' | 'cuda' | 'webgpu';
   readonly threads?: number;
 }

@@ -1,6 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readdirSync, readSync, realpathSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { autoencoderFolder } from './autoencoder-files';
 import { isSingleFile } from './checkpoint';
 import { checkpointDirectory, componentClasses } from './diffusers-folder';
 import { readJsonFile } from './json-file';
@@ -28,12 +29,24 @@ export function checkpointFingerprint(path: string): string {
   for (const component of [...componentClasses(modelIndex).keys()].sort()) {
     const folder = join(directory, component);
     if (!existsSync(folder)) continue;
-    for (const name of readdirSync(folder).sort()) {
-      if (/\.(json|txt|safetensors)$/.test(name))
-        addFile(hash, `${component}/${name}`, realpathSync(join(folder, name)));
-    }
+    addFolder(hash, component, folder);
   }
   return hash.digest('hex');
+}
+
+/** Likewise of an autoencoder by itself. */
+export function autoencoderFingerprint(path: string): string {
+  const hash = createHash('sha256');
+  if (statSync(path).isDirectory()) addFolder(hash, 'vae', autoencoderFolder(path));
+  else addFile(hash, 'vae.safetensors', realpathSync(path));
+  return hash.digest('hex');
+}
+
+function addFolder(hash: Hash, component: string, folder: string): void {
+  for (const name of readdirSync(folder).sort()) {
+    if (/\.(json|txt|safetensors)$/.test(name))
+      addFile(hash, `${component}/${name}`, realpathSync(join(folder, name)));
+  }
 }
 
 function addFile(hash: Hash, name: string, path: string): void {

@@ -145,7 +145,7 @@ function recognize(path: string, { tensors, metadata }: Safetensors) {
   return { tensors, metadata, family, unetTensors, vaeTensors };
 }
 
-function within(tensors: LdmTensors, prefix: string): Map<string, StoredTensor> {
+export function within(tensors: LdmTensors, prefix: string): Map<string, StoredTensor> {
   return new Map(
     [...tensors].flatMap(([key, tensor]) =>
       key.startsWith(prefix) ? [[key.slice(prefix.length), tensor]] : [],
@@ -153,7 +153,7 @@ function within(tensors: LdmTensors, prefix: string): Map<string, StoredTensor> 
   );
 }
 
-function renamed(tensors: LdmTensors, pairs: readonly ModulePair[]): Map<string, StoredTensor> {
+export function renamed(tensors: LdmTensors, pairs: readonly ModulePair[]): Map<string, StoredTensor> {
   const rename = renamer(pairs, 'diffusers');
   return new Map([...tensors].map(([key, tensor]) => [rename(key), tensor]));
 }

@@ -38,6 +38,20 @@ export function baseName(home: Home, base: string): string {
   return path;
 }
 
+/** What `vae` is given as for the base's own. */
+const ownAutoencoder = 'base';
+
+/** Where an autoencoder is that stands in place of the base's own; null for that one. Throws MissingFileError. */
+export function autoencoderPath(vae: string | null | undefined): string | null {
+  if (vae === null || vae === undefined || vae === ownAutoencoder) return null;
+  const path = resolve(vae);
+  if (existsSync(path)) return path;
+  throw new MissingFileError(
+    path,
+    `There is no autoencoder at ${path}: give a folder with config.json or a .safetensors file, or "${ownAutoencoder}" for the base model's own.`,
+  );
+}
+
 /** Where the files of a base are, by the name that `baseName` made. Throws MissingFileError when there is nothing. */
 export function basePath(name: string): string {
   if (name !== embeddedBase && !isAbsolute(name)) return cachedModel(name);

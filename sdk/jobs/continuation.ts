@@ -10,9 +10,15 @@ import type { SubjectPhoto } from './subject-photos';
 /** What the subject's weights are; another rank or other layers would be other weights. */
 const fixed = ['kind', 'rank', 'alpha', 'targetModules', 'trainTextEncoder'] as const;
 
-/** Throws UnknownSubjectError. */
-export const continuedSubject = (home: Home, typed: string): Subject =>
-  readSubject(home, typed.replace(/^@/, ''));
+/** Throws UnknownSubjectError, InvalidOptionError for a subject that has no weights to go on with. */
+export function continuedSubject(home: Home, typed: string): Subject {
+  const subject = readSubject(home, typed.replace(/^@/, ''));
+  if (subject.kind !== 'embedding') return subject;
+  throw new InvalidOptionError(
+    'continueFrom',
+    `@${subject.name} is an embedding, which is not gone on with: learn another subject from the photos.`,
+  );
+}
 
 /**
  * The subject's own settings with `given` over them; of another preset, that one's with the subject's kind of weights.

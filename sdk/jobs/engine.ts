@@ -35,6 +35,8 @@ export interface EngineOptions {
   readonly home?: string;
   /** For calls that name none; default `toybox`. */
   readonly base?: string;
+  /** For calls that name none, an autoencoder in place of the base's own; default: that. */
+  readonly vae?: string;
   /** Default `cpu`. */
   readonly device?: Device;
   /** Threads within an operator; default: one a core. */
@@ -81,7 +83,7 @@ export function createEngine(options: EngineOptions = {}): Engine {
     async personalize(request, run = {}) {
       refuseStopped(run.signal);
       const onWarning = (message: string) => run.onProgress?.({ kind: 'warning-found', message });
-      return runJob(home, await startJob(home, request, base, onWarning), worker, settings, run);
+      return runJob(home, await startJob(home, request, base, options.vae, onWarning), worker, settings, run);
     },
     async resume(job, run = {}) {
       refuseStopped(run.signal);
@@ -89,7 +91,13 @@ export function createEngine(options: EngineOptions = {}): Engine {
     },
     async generate(request, run = {}) {
       refuseStopped(run.signal);
-      return runGenerationRequest(home, prepareGeneration(home, request, base), worker, settings, run);
+      return runGenerationRequest(
+        home,
+        prepareGeneration(home, request, base, options.vae),
+        worker,
+        settings,
+        run,
+      );
     },
     async measure(name, toy, run = {}) {
       refuseStopped(run.signal);

@@ -15,7 +15,7 @@ import type { PersonalizationSettings } from '../work/personalization-settings';
 import type { GivenPicture, PhotoRequest } from '../work/photo-request';
 import type { GeneratedPicture, GenerationRequest } from '../work/run-generation';
 import { askEngine } from './ask-engine';
-import { baseName, basePath } from './base-path';
+import { autoencoderPath, baseName, basePath } from './base-path';
 import type { EngineSettings, RunOptions } from './run-options';
 import { packageVersions } from './versions';
 
@@ -28,6 +28,8 @@ export interface GenerateRequest {
   readonly seed?: number;
   /** Default: that of the subjects, else the engine's. */
   readonly base?: string;
+  /** An autoencoder in place of the base's own, a folder or a `.safetensors` file; `base` for that. Default: the subject's. */
+  readonly vae?: string;
   readonly steps?: number;
   readonly guidanceScale?: number;
   /** Subjects may be mentioned here, too: embeddings are made to be. */
@@ -77,6 +79,7 @@ export function prepareGeneration(
   home: Home,
   request: GenerateRequest,
   defaultBase: string,
+  defaultVae?: string,
 ): GenerationRequest {
   const { prompt, negativePrompt = '' } = request;
   const count = whole('count', request.count, 1, 1000) ?? 1;
@@ -112,6 +115,7 @@ export function prepareGeneration(
     negativeText: unwanted.text,
     subjects,
     basePath: basePath(base),
+    vaePath: autoencoderPath(request.vae ?? subjects[0]?.subject.base.vae ?? defaultVae),
     seeds: Array.from({ length: count }, (_, i) => seed + i),
     steps: whole('steps', request.steps, 1, 1000) ?? usual.drawSteps ?? null,
     guidanceScale: guidance(request.guidanceScale) ?? usual.drawGuidanceScale ?? null,

@@ -36,6 +36,8 @@ const jobRecord = z.object({
   usedIdentifiers: z.array(z.string()),
   /** `toybox`, or an absolute path. */
   base: z.string(),
+  /** The absolute path of an autoencoder in place of the base's own. */
+  vae: z.string().nullable().default(null),
   seed: z.number().int(),
   /** The subject whose weights it starts from, and how many steps those had; null: the base's own. */
   continueFrom: z
@@ -82,7 +84,15 @@ export function createJob(
   home: Home,
   wanted: Pick<
     JobRecord,
-    'name' | 'className' | 'identifier' | 'usedIdentifiers' | 'base' | 'seed' | 'settings' | 'continueFrom'
+    | 'name'
+    | 'className'
+    | 'identifier'
+    | 'usedIdentifiers'
+    | 'base'
+    | 'vae'
+    | 'seed'
+    | 'settings'
+    | 'continueFrom'
   >,
   photos: readonly SubjectPhoto[],
   start?: string,

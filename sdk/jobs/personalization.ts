@@ -12,7 +12,7 @@ import { checkSettings, type PersonalizationSettings } from '../work/personaliza
 import type { ProgressEvent } from '../work/progress';
 import type { PersonalizationJob, SubjectDraft } from '../work/run-personalization';
 import type { WorkOrder } from '../work/work';
-import { baseName, basePath } from './base-path';
+import { autoencoderPath, baseName, basePath } from './base-path';
 import { continuedPhotos, continuedSettings, continuedSubject } from './continuation';
 import {
   clearJobFiles,
@@ -48,6 +48,8 @@ export interface PersonalizationRequest {
    * `listModels` gives, or `toybox`; default: the engine's.
    */
   readonly base?: string;
+  /** An autoencoder in place of the base's own, a folder or a `.safetensors` file; `base`: the base's own, the default. */
+  readonly vae?: string;
   /** Default: the preset's where it has one, else 0. */
   readonly seed?: number;
   readonly settings?: PersonalizationSettings;
@@ -61,6 +63,7 @@ export async function startJob(
   home: Home,
   request: PersonalizationRequest,
   defaultBase: string,
+  defaultVae: string | undefined,
   onWarning: (message: string) => void,
 ): Promise<{ readonly held: HeldJob; readonly reservation: NameReservation }> {
   const source =
@@ -74,6 +77,7 @@ export async function startJob(
   const seed = request.seed ?? (source ? source.seed + 1 : (preset?.seed ?? 0));
   const base = baseName(home, request.base ?? source?.base.path ?? defaultBase);
   basePath(base);
+  const vae = autoencoderPath(request.vae ?? source?.base.vae ?? defaultVae);
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new InvalidOptionError('seed', `seed is ${seed}: give a whole number from 0 on.`);
   }
@@ -95,6 +99,7 @@ export async function startJob(
       identifier,
       usedIdentifiers,
       base,
+      vae,
       seed,
       settings,
       continueFrom: source
@@ -250,8 +255,19 @@ function ended(
 }
 
 function task(held: HeldJob): PersonalizationJob {
-  const { id, name, className, identifier, usedIdentifiers, base, seed, settings, photos, continueFrom } =
-    held.record();
+  const {
+    id,
+    name,
+    className,
+    identifier,
+    usedIdentifiers,
+    base,
+    vae,
+    seed,
+    settings,
+    photos,
+    continueFrom,
+  } = held.record();
   return {
     id,
     name,
@@ -259,6 +275,7 @@ function task(held: HeldJob): PersonalizationJob {
     identifier,
     usedIdentifiers,
     basePath: basePath(base),
+    vaePath: autoencoderPath(vae),
     seed,
     settings: settings as PersonalizationSettings,
     start: continueFrom
@@ -287,7 +304,11 @@ function keepSubject(home: Home, held: HeldJob, draft: SubjectDraft): Subject {
     identifier,
     instancePrompt,
     kind,
-    base: { path: job.base, fingerprint: draft.baseFingerprint },
+    base: {
+      path: job.base,
+      fingerprint: draft.baseFingerprint,
+      ...(job.vae === null ? {} : { vae: job.vae }),
+    },
     settings: { ...settings },
     seed: job.seed,
     steps: steps + (job.continueFrom?.steps ?? 0),

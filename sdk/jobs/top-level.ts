@@ -32,7 +32,7 @@ export async function personalize(
   className: string | undefined,
   options: PersonalizeOptions = {},
 ): Promise<Subject> {
-  const { name, identifier, base, seed, continueFrom, onProgress, signal, engine, home, ...settings } =
+  const { name, identifier, base, vae, seed, continueFrom, onProgress, signal, engine, home, ...settings } =
     options;
   const request = {
     images: subjectImages,
@@ -41,6 +41,7 @@ export async function personalize(
     ...(name === undefined ? {} : { name }),
     ...(identifier === undefined ? {} : { identifier }),
     ...(base === undefined ? {} : { base }),
+    ...(vae === undefined ? {} : { vae }),
     ...(seed === undefined ? {} : { seed }),
     ...(continueFrom === undefined ? {} : { continueFrom }),
   };

@@ -32,7 +32,8 @@ const subjectRecord = z.object({
    * embedding.safetensors, vectors for each text encoder; the identifier alone stands for them.
    */
   kind: z.enum(subjectKinds),
-  base: z.object({ path: z.string().min(1), fingerprint: z.string() }),
+  /** `vae` is where an autoencoder is that stood in place of the base's own. */
+  base: z.object({ path: z.string().min(1), fingerprint: z.string(), vae: z.string().optional() }),
   /** In effect, defaults written out: what repeats the training. */
   settings: z.record(z.string(), settingValue),
   seed: z.number().int(),

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { openCheckpoint } from '../checkpoint/checkpoint';
-import { checkpointFingerprint } from '../checkpoint/fingerprint';
+import { autoencoderFingerprint, checkpointFingerprint } from '../checkpoint/fingerprint';
 import { assertFinite } from '../checkpoint/finite-weights';
 import { InvalidOptionError } from '../errors';
 import type { CreateSession } from '../graph/session';
@@ -13,7 +13,10 @@ import type { WorkContext } from './work-context';
 
 export interface OpenedBase {
   readonly base: BaseModel;
+  /** Of the checkpoint as published: what a subject is learned on. */
   readonly fingerprint: string;
+  /** Of all in it, another autoencoder included: what latents and pictures were made with. */
+  readonly contents: string;
   readonly defaults: BaseDefaults;
 }
 
@@ -30,15 +33,17 @@ const usualOf = ({ family }: BaseModel): BaseDefaults =>
     ? { preset: 'sdxl-lora', steps: 25, guidanceScale: 5 }
     : { preset: 'sd15-lora', steps: 25, guidanceScale: 7.5 };
 
-/** Reads configs and locates weights; throws what the folder, its files and its configs are refused with. */
-export function openBase(path: string): OpenedBase {
-  const folder = openCheckpoint(path);
+/** Reads configs and locates weights, of the autoencoder at `vae` in place of its own where one is given; throws what the folder, its files and its configs are refused with. */
+export function openBase(path: string, vae: string | null = null): OpenedBase {
+  const folder = openCheckpoint(path, vae);
   const base = readBaseModel(folder);
   const usual = usualOf(base);
+  const fingerprint = checkpointFingerprint(path);
   const own = (folder.modelIndex['_dreambooth'] ?? {}) as Record<string, unknown>;
   return {
     base,
-    fingerprint: checkpointFingerprint(path),
+    fingerprint,
+    contents: vae === null ? fingerprint : `${fingerprint} ${autoencoderFingerprint(vae)}`,
     defaults: {
       preset: typeof own['preset'] === 'string' ? own['preset'] : usual.preset,
       steps: typeof own['num_inference_steps'] === 'number' ? own['num_inference_steps'] : usual.steps,
@@ -72,11 +77,11 @@ export function sessionsOf(
 /** A pipeline, kept loaded. `weights` names what of the base was exchanged (a fully trained subject), if anything. */
 export function loadPipeline(
   context: WorkContext,
-  { base, fingerprint }: OpenedBase,
+  { base, contents }: OpenedBase,
   weights: string,
   shape: PipelineShape,
 ): Promise<Pipeline> {
-  const what = JSON.stringify([fingerprint, weights, shape, context.device, context.threads]);
+  const what = JSON.stringify([contents, weights, shape, context.device, context.threads]);
   const key = `pipeline ${createHash('sha256').update(what).digest('hex')}`;
   return context.loadedModels.get(key, () => {
     checkWeights(base);

@@ -33,6 +33,8 @@ export interface GenerationRequest {
   readonly subjects: readonly { readonly subject: Subject; readonly weight: number }[];
   /** The checkpoint: a folder or a `.safetensors` file, by absolute path. */
   readonly basePath: string;
+  /** An autoencoder in place of its own; null: none. */
+  readonly vaePath: string | null;
   /** One picture for each, which depends on nothing but its own seed. */
   readonly seeds: readonly number[];
   /** null: the base's usual. */
@@ -82,7 +84,7 @@ export type RunGeneration = (
 export const runGeneration: RunGeneration = async (request, context) => {
   const { signal, onProgress } = context;
   onProgress({ phase: 'load', step: 0, steps: 1 });
-  const opened = openBase(request.basePath);
+  const opened = openBase(request.basePath, request.vaePath);
   if (request.baseFingerprint !== null && request.baseFingerprint !== opened.fingerprint) {
     context.onWarning(
       `The picture to be made again was drawn with another base model than ${request.basePath}, or with another version of it: name that one with --base.`,

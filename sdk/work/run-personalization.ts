@@ -61,6 +61,8 @@ export interface PersonalizationJob {
   readonly usedIdentifiers: readonly string[];
   /** The checkpoint: a folder or a `.safetensors` file, by absolute path. */
   readonly basePath: string;
+  /** An autoencoder in place of its own; null: none. */
+  readonly vaePath: string | null;
   readonly seed: number;
   /** As given and checked by name and type; what is missing comes from the preset. */
   readonly settings: PersonalizationSettings;
@@ -113,7 +115,7 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
     context.onWarning(message);
   };
   onProgress({ phase: 'load', step: 0, steps: 1 });
-  const opened = openBase(job.basePath);
+  const opened = openBase(job.basePath, job.vaePath);
   const { base } = opened;
   if (inpaints(base)) {
     throw new UnsupportedModelError(
@@ -225,7 +227,7 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   await textEncoder.release();
 
   const checkpointFile = join(context.folder, 'checkpoint.safetensors');
-  const from = readCheckpoint(checkpointFile, opened.fingerprint, job.name);
+  const from = readCheckpoint(checkpointFile, opened.contents, job.name);
   const imagesPerStep =
     (settings.prior === 'none' ? 1 : 2) * settings.batchSize * settings.gradientAccumulationSteps;
   const log = openTrainingLog(join(context.folder, logFile), from?.trainer.step);
@@ -250,7 +252,7 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
       onProgress({ phase: 'train', step, steps: settings.steps, loss, imagesPerStep });
     },
     onCheckpoint(checkpoint) {
-      writeCheckpoint(checkpointFile, opened.fingerprint, checkpoint);
+      writeCheckpoint(checkpointFile, opened.contents, checkpoint);
       log.write({ event: 'checkpoint', step: checkpoint.trainer.step });
     },
     async onSample(step, weights) {

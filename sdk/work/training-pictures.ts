@@ -150,7 +150,7 @@ export interface ClassImages {
 /** Pictures of the class by the frozen base, several at a time; kept in the cache by all that makes them. */
 export async function classImages(
   { prompt, count, size, steps, guidanceScale, clipSkip }: ClassImages,
-  { base, fingerprint }: OpenedBase,
+  { base, contents }: OpenedBase,
   batch: number,
   load: () => Promise<Pipeline>,
   { home, onProgress, signal }: WorkContext,
@@ -158,7 +158,7 @@ export async function classImages(
   const { width, height } = size;
   const shape = width === height ? { side: width } : { width, height };
   const made = {
-    ...{ fingerprint, prompt, ...shape, steps, guidanceScale, scheduler, batch },
+    ...{ fingerprint: contents, prompt, ...shape, steps, guidanceScale, scheduler, batch },
     ...(clipSkip === 0 ? {} : { clipSkip }),
   };
   const key = createHash('sha256').update(JSON.stringify(made)).digest('hex').slice(0, 24);

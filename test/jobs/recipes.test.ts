@@ -133,3 +133,30 @@ test('XL may be told one size of every photo, as DreamBench++ does', async () =>
   expect(losses).toHaveLength(2);
   expect(losses[0]).not.toBe(losses[1]);
 });
+
+test('another autoencoder is learned and drawn with, and is remembered until another is named', async () => {
+  const engine = engineOn('sd15-tiny', 'vae');
+  const vae = join(fixtures, 'sd21-tiny/vae');
+  const settings: PersonalizationSettings = { steps: 1, prior: 'none', targetModules: ['to_v'] };
+  const losses: number[] = [];
+  const onProgress = (event: ProgressEvent) => {
+    if (event.kind === 'step-end' && event.loss !== undefined) losses.push(event.loss);
+  };
+  for (const [name, choice] of [
+    ['own', {}],
+    ['other', { vae }],
+  ] as const) {
+    const request = { images: [square], className: 'dog', name, identifier: 'sks', settings, ...choice };
+    const subject = await engine.personalize(request, { onProgress });
+    expect(subject.base.vae).toBe(name === 'own' ? undefined : vae);
+  }
+  expect(losses[0]).not.toBe(losses[1]);
+  const draw = async (choice: { vae?: string }) => {
+    const [image] = await engine.generate({ prompt: '@other', seed: 1, steps: 1, ...choice });
+    return Buffer.from(image!.png).toString('base64');
+  };
+  const remembered = await draw({});
+  expect((await draw({ vae })) === remembered).toBe(true);
+  expect((await draw({ vae: 'base' })) === remembered).toBe(false);
+  await expect(draw({ vae: join(folder, 'nowhere') })).rejects.toThrow(/no autoencoder at .*nowhere/);
+});

@@ -102,19 +102,19 @@ function checkLog(subject: Subject): void {
   ]);
 }
 
-describe.each(['lora', 'full'] as const)('a training of kind %s', (kind) => {
+describe('a training', () => {
   test('is the same with samples, and stopped within one; they show what was learned', async () => {
-    const straight = await engineIn(`${kind} straight`).personalize(request({ kind }));
+    const straight = await engineIn('straight').personalize(request({}));
     expect(filesOf(straight, 'samples')).toEqual([]);
 
-    const engine = engineIn(`${kind} sampled`);
+    const engine = engineIn('sampled');
     const made: SampleMade[] = [];
     const onProgress = (event: ProgressEvent) => {
       if (event.kind !== 'sample-made') return;
       made.push(event);
       for (const file of event.files) expect(readFileSync(file).length).toBeGreaterThan(100);
     };
-    const subject = await engine.personalize(request({ kind, ...sampled }), { onProgress });
+    const subject = await engine.personalize(request(sampled), { onProgress });
     expect(read(subject, '.safetensors').join() === read(straight, '.safetensors').join()).toBe(true);
     expect(made.map(({ step, files }) => [step, files.length])).toEqual([
       [3, 2],
@@ -133,13 +133,13 @@ describe.each(['lora', 'full'] as const)('a training of kind %s', (kind) => {
     const [drawn] = await engine.generate({ prompt: 'a photo of @rex', seed: 4, steps: 2 });
     expect((await pixels(drawn!.png)).equals(await pixels(pictures[2]!))).toBe(true);
 
-    const again = engineIn(`${kind} stopped`);
+    const again = engineIn('stopped');
     const stop = new AbortController();
     const within = (event: ProgressEvent) => {
       if (event.kind === 'step-end' && event.phase === 'sample' && event.step === 1) stop.abort();
     };
     const stopped = await again
-      .personalize(request({ kind, ...sampled }), { onProgress: within, signal: stop.signal })
+      .personalize(request(sampled), { onProgress: within, signal: stop.signal })
       .catch((error) => error);
     expect(stopped).toBeInstanceOf(StoppedError);
     const resumed = await again.resume(stopped.job);
@@ -151,7 +151,20 @@ describe.each(['lora', 'full'] as const)('a training of kind %s', (kind) => {
         .map(({ seconds: _, ...line }) => line);
     expect(told(resumed)).toEqual(told(subject));
     expect(logOf(resumed).filter(({ event }) => event === 'resumed')).toMatchObject([{ step: 3 }]);
-    if (kind === 'lora') checkLog(subject);
+    checkLog(subject);
+  });
+
+  test('of every weight is the same with samples, and they are of all of them', async () => {
+    const few = { kind: 'full', steps: 2 } as const;
+    const straight = await engineIn('full straight').personalize(request(few));
+    const engine = engineIn('full sampled');
+    const subject = await engine.personalize(
+      request({ ...few, sampleEvery: 2, samplePrompts: ['a {subject}'] }),
+    );
+    expect(read(subject, '.safetensors').join() === read(straight, '.safetensors').join()).toBe(true);
+    const [drawn] = await engine.generate({ prompt: 'a @rex', seed: 4, steps: 2 });
+    const sample = readFileSync(join(subject.folder, 'samples/2-1.png'));
+    expect((await pixels(drawn!.png)).equals(await pixels(sample))).toBe(true);
   });
 });
 

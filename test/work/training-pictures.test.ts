@@ -154,8 +154,8 @@ describe('class images', () => {
     async release() {},
   };
 
-  function draw(change: Partial<ClassImages & { fingerprint: string }> = {}, signal?: AbortSignal) {
-    const { fingerprint = 'one', ...rest } = change;
+  function draw(change: Partial<ClassImages & { contents: string }> = {}, signal?: AbortSignal) {
+    const { contents = 'one', ...rest } = change;
     const context: WorkContext = {
       home: openHome(folder),
       folder,
@@ -168,7 +168,7 @@ describe('class images', () => {
       loadedModels: createLoadedModels(1),
     };
     drawn = [];
-    const opened = { base, fingerprint } as OpenedBase;
+    const opened = { base, contents } as OpenedBase;
     return classImages({ ...wanted, ...rest }, opened, 2, async () => pipeline, context);
   }
 
@@ -183,7 +183,7 @@ describe('class images', () => {
   });
 
   test.each<[string, Parameters<typeof draw>[0]]>([
-    ['base', { fingerprint: 'other' }],
+    ['base', { contents: 'other' }],
     ['prompt', { prompt: 'a cat' }],
     ['size', { size: { width: 16, height: 16 } }],
     ['number of steps', { steps: 3 }],
