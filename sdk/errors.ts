@@ -362,6 +362,36 @@ export class EngineCrashedError extends DreamBoothError {
   }
 }
 
+/** A run needs more memory than there is: change it as `fits` says, or make room. Told before anything is loaded. */
+export class InsufficientMemoryError extends DreamBoothError {
+  readonly neededBytes: number;
+  readonly availableBytes: number;
+  /** Changes with which it would fit, as `resolution=512`, each with the bytes it then needs. */
+  readonly fits: readonly { readonly change: string; readonly bytes: number }[];
+
+  constructor(
+    what: string,
+    memory: {
+      readonly needed: number;
+      readonly available: number;
+      readonly fits: readonly { readonly change: string; readonly bytes: number }[];
+    },
+  ) {
+    const { needed, available, fits } = memory;
+    const changes = fits.map(({ change, bytes }) => `${change} (${gibibytes(bytes)})`).join(', ');
+    super(
+      'insufficient-memory',
+      `${what} needs about ${gibibytes(needed)} of memory, and ${gibibytes(available)} are available. ` +
+        `${changes === '' ? 'Nothing that could be changed makes it fit here' : `It would fit with ${changes}`}; or close other programs.`,
+    );
+    this.neededBytes = needed;
+    this.availableBytes = available;
+    this.fits = fits;
+  }
+}
+
+const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+
 /** A subject is used with a base model it was not learned on: name that one, or leave `base` out. */
 export class WrongBaseError extends DreamBoothError {
   readonly subject: string;

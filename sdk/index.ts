@@ -8,6 +8,7 @@ export {
   EngineCrashedError,
   HubAccessError,
   HubUnreachableError,
+  InsufficientMemoryError,
   InvalidNameError,
   InvalidOptionError,
   JobStateError,
@@ -87,4 +88,12 @@ export {
   settingNames,
 } from './work/personalization-settings';
 export type { MadePicture } from './work/picture-record';
-export type { Phase, ProgressEvent, SampleMade, StepEnd } from './work/progress';
+export type {
+  Estimate,
+  EstimateMade,
+  Phase,
+  ProgressEvent,
+  SampleMade,
+  StepEnd,
+  Timed,
+} from './work/progress';

@@ -1,6 +1,6 @@
 /** What a command says: to people, or one JSON object a line to programs. Progress and warnings go to stderr. */
-import type { ProgressEvent, SampleMade, StepEnd } from 'dreambooth';
-import { createProgressView, type ProgressView } from './progress-view';
+import type { EstimateMade, ProgressEvent, SampleMade, StepEnd, Timed } from 'dreambooth';
+import { createProgressView, duration, type ProgressView, phaseNames } from './progress-view';
 
 export interface Failure {
   readonly code: string;
@@ -31,6 +31,8 @@ export interface Output {
   end(): void;
 }
 
+const gibibytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+
 type Stream = NodeJS.WritableStream & { readonly isTTY?: boolean };
 
 export function createOutput(stdout: Stream, stderr: Stream, json: boolean): Output {
@@ -54,6 +56,20 @@ export function createOutput(stdout: Stream, stderr: Stream, json: boolean): Out
   const sample = ({ step, files }: SampleMade) => {
     if (json) emit({ event: 'sample', step, files });
     else say(`After ${step} steps: ${files.join(', ')}`);
+  };
+  const estimate = ({ kind: _, ...told }: EstimateMade) => {
+    if (json) return void emit({ event: 'estimate', ...told });
+    const { memoryBytes, availableBytes, mappedBytes, seconds, parts } = told;
+    say(
+      `Needs about ${gibibytes(memoryBytes)} of memory (${gibibytes(availableBytes)} available; ${gibibytes(mappedBytes)} of weights stay in their files) and ${duration(seconds)}.`,
+    );
+    if (parts.length > 1)
+      for (const part of parts)
+        say(`  ${phaseNames[part.phase]}: ${gibibytes(part.memoryBytes)}, ${duration(part.seconds)}`);
+  };
+  const timed = ({ what, seconds }: Timed) => {
+    if (json) emit({ event: 'timed', what, seconds });
+    else say(`${what[0]!.toUpperCase()}${what.slice(1)}: ${seconds.toFixed(1)} s`);
   };
   const flush = () => {
     early.forEach(emit);
@@ -81,6 +97,8 @@ export function createOutput(stdout: Stream, stderr: Stream, json: boolean): Out
         say(`Learning @${event.name} (job ${event.job})`);
       } else if (event.kind === 'warning-found') warning(event.message);
       else if (event.kind === 'sample-made') sample(event);
+      else if (event.kind === 'estimate-made') estimate(event);
+      else if (event.kind === 'timed') timed(event);
       else step(event);
     },
     endProgress: view.end,

@@ -10,7 +10,7 @@ export interface ProgressView {
   end(): void;
 }
 
-const names: { readonly [Name in Phase]: string } = {
+export const phaseNames: { readonly [Name in Phase]: string } = {
   download: 'Fetching',
   load: 'Loading the model',
   photos: 'Reading photos',
@@ -40,7 +40,7 @@ function createLines(stream: NodeJS.WritableStream): ProgressView {
       last = now;
       phase = step.phase;
       const figures = describe(step);
-      stream.write(`${names[step.phase]} ${amount(step)}${figures === '' ? '' : `  ${figures}`}\n`);
+      stream.write(`${phaseNames[step.phase]} ${amount(step)}${figures === '' ? '' : `  ${figures}`}\n`);
     },
     interrupt() {},
     end() {},
@@ -76,11 +76,11 @@ function createBar(stream: NodeJS.WritableStream): ProgressView {
         },
         progress.Presets.shades_classic,
       );
-      bar.start(steps, step, { name: names[phase], amount: amount(latest), figures: describe(latest) });
+      bar.start(steps, step, { name: phaseNames[phase], amount: amount(latest), figures: describe(latest) });
       shown = phase;
     }
     bar.setTotal(steps);
-    bar.update(step, { name: names[phase], amount: amount(latest), figures: describe(latest) });
+    bar.update(step, { name: phaseNames[phase], amount: amount(latest), figures: describe(latest) });
   };
   const remove = () => {
     bar?.stop();

@@ -11,10 +11,10 @@ export async function askEngine<Task, Result>(
   method: 'generate' | 'measure',
   task: Task,
   home: Home,
-  { device, threads }: EngineSettings,
+  { device, threads, memoryCheck }: EngineSettings,
   { onProgress, signal }: RunOptions,
 ): Promise<Result> {
-  const order: WorkOrder<Task> = { task, home, folder: home.cache, device, threads };
+  const order: WorkOrder<Task> = { task, home, folder: home.cache, device, threads, memoryCheck };
   try {
     const onEvent = (event: unknown) => onProgress?.(event as ProgressEvent);
     return (await worker.call(method, order, { onEvent, signal })) as Result;

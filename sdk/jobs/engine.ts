@@ -41,6 +41,8 @@ export interface EngineOptions {
   readonly device?: Device;
   /** Threads within an operator; default: one a core. */
   readonly threads?: number;
+  /** Whether a run that needs more memory than there is is refused, with InsufficientMemoryError; default true. */
+  readonly memoryCheck?: boolean;
   /** How long a stopped run may take to reach its next step before its process is ended, in ms; default 60,000. */
   readonly stopPatience?: number;
   /** A module that exports `runPersonalization` and `runGeneration` and does the work in place of our own. */
@@ -72,7 +74,11 @@ export interface Engine {
 export function createEngine(options: EngineOptions = {}): Engine {
   const home = openHome(options.home);
   const base = options.base ?? embeddedBase;
-  const settings: EngineSettings = { device: options.device ?? 'cpu', threads: options.threads ?? null };
+  const settings: EngineSettings = {
+    device: options.device ?? 'cpu',
+    threads: options.threads ?? null,
+    memoryCheck: options.memoryCheck ?? true,
+  };
   const worker = createEngineWorker({
     mode: options.mode ?? 'process',
     workerModule: options.workerModule === undefined ? undefined : resolve(options.workerModule),

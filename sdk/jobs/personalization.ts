@@ -167,7 +167,7 @@ export async function runJob(
   home: Home,
   { held, reservation }: { readonly held: HeldJob; readonly reservation: NameReservation },
   worker: WorkerProcess,
-  { device, threads }: EngineSettings,
+  { device, threads, memoryCheck }: EngineSettings,
   { onProgress, signal }: RunOptions,
 ): Promise<Subject> {
   const { id, name } = held.record();
@@ -199,6 +199,7 @@ export async function runJob(
       folder: held.folder,
       device,
       threads,
+      memoryCheck,
     };
     held.update({ state: 'running' });
     const onEvent = (event: unknown) => {

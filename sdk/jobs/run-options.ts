@@ -5,6 +5,7 @@ import type { ProgressEvent } from '../work/progress';
 export interface EngineSettings {
   readonly device: Device;
   readonly threads: number | null;
+  readonly memoryCheck: boolean;
 }
 
 export interface RunOptions {

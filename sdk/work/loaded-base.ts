@@ -7,7 +7,7 @@ import { assertFinite } from '../checkpoint/finite-weights';
 import { InvalidOptionError } from '../errors';
 import type { CreateSession } from '../graph/session';
 import { type BaseModel, readBaseModel, tensorsOf } from '../models/base-model';
-import { createSession, type SessionOptions } from '../runtime/session';
+import { createSession, type LoadedGraph, type SessionOptions } from '../runtime/session';
 import { createPipeline, type Pipeline, type PipelineShape } from '../sampling/pipeline';
 import type { WorkContext } from './work-context';
 
@@ -64,26 +64,53 @@ export const usualSide = ({ unet, vae }: BaseModel): number => unet.config.sampl
 export const wantsTiles = (base: BaseModel, pixels: number): boolean =>
   pixels > Math.max(usualSide(base), base.vae.config.sampleSize) ** 2;
 
-/** Sessions on the device and threads that the engine was told. */
+/** Sessions on the device and threads that the engine was told. How long those of large bases take to load is told. */
 export function sessionsOf(
-  { device, threads, home }: WorkContext,
+  { device, threads, home, onTimed }: WorkContext,
   purpose: SessionOptions = {},
 ): CreateSession {
   const graphCache = join(home.cache, 'graphs');
-  return (outputs) =>
-    createSession(outputs, { ...purpose, device, graphCache, ...(threads === null ? {} : { threads }) });
+  // A builder builds its graph between being given this and calling it, or between two calls.
+  let begun = performance.now();
+  return async (outputs) => {
+    const graph = graphNames.find(([output]) => output in outputs)?.[1] ?? 'graph';
+    const built = (performance.now() - begun) / 1000;
+    const onLoaded = ({ seconds, cached, weights }: LoadedGraph) => {
+      if (weights !== 'mapped') return;
+      onTimed(`${graph} built`, built);
+      onTimed(`${graph} ${cached ? 'loaded as optimised before' : 'optimised and loaded'}`, seconds);
+    };
+    const options = { ...purpose, device, graphCache, onLoaded, ...(threads === null ? {} : { threads }) };
+    const session = await createSession(outputs, options);
+    begun = performance.now();
+    return session;
+  };
 }
 
-/** A pipeline, kept loaded. `weights` names what of the base was exchanged (a fully trained subject), if anything. */
+/** What a graph is, by one of its outputs. */
+const graphNames = [
+  ['loss', 'training graph'],
+  ['output', 'UNet'],
+  ['textEmbeddings', 'text encoders'],
+  ['picture', 'decoder'],
+  ['mean', 'encoder'],
+] as const;
+
+/**
+ * A pipeline, kept loaded. `weights` names what of the base was exchanged (a fully trained subject), if anything.
+ * `beforeLoading` is called unless it is resident.
+ */
 export function loadPipeline(
   context: WorkContext,
   { base, contents }: OpenedBase,
   weights: string,
   shape: PipelineShape,
+  beforeLoading: () => Promise<void> = async () => {},
 ): Promise<Pipeline> {
   const what = JSON.stringify([contents, weights, shape, context.device, context.threads]);
   const key = `pipeline ${createHash('sha256').update(what).digest('hex')}`;
-  return context.loadedModels.get(key, () => {
+  return context.loadedModels.get(key, async () => {
+    await beforeLoading();
     checkWeights(base);
     return createPipeline(base, shape, sessionsOf(context));
   });

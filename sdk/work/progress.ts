@@ -31,7 +31,35 @@ export type ProgressEvent =
   | { readonly kind: 'job-start'; readonly job: string; readonly name: string }
   | StepEnd
   | SampleMade
+  | EstimateMade
+  | Timed
   | { readonly kind: 'warning-found'; readonly message: string };
+
+/** What a run on a large base will take, before anything of it is loaded. */
+export interface EstimateMade extends Estimate {
+  readonly kind: 'estimate-made';
+}
+
+/** How long a part of starting took, on a large base: graphs built and loaded, the first step. */
+export interface Timed {
+  readonly kind: 'timed';
+  readonly what: string;
+  readonly seconds: number;
+}
+
+export interface Estimate {
+  /** The most memory that the run has of its own at a time, in bytes. */
+  readonly memoryBytes: number;
+  /** Weights that are read where they lie, in their files: the system keeps of them what it has room for. */
+  readonly mappedBytes: number;
+  readonly availableBytes: number;
+  readonly seconds: number;
+  readonly parts: readonly {
+    readonly phase: Phase;
+    readonly memoryBytes: number;
+    readonly seconds: number;
+  }[];
+}
 
 /** Pictures drawn with what was learned so far (`sampleEvery`). */
 export interface SampleMade {

@@ -14,6 +14,7 @@ import type { SchedulerName } from '../schedulers/index';
 import { withoutZeroTerminalSnr } from '../schedulers/zero-terminal-snr';
 import { tokenEmbedding } from '../subjects/embedding-subject';
 import type { SettingValue, Subject } from '../subjects/subjects';
+import { foretellDrawing } from './estimate';
 import { latentSize, loadPipeline, openBase, usualSide, wantsTiles } from './loaded-base';
 import { type PhotoRequest, preparePhoto, refuseMissingMask } from './photo-request';
 import { pictureTexts } from './picture-record';
@@ -122,7 +123,7 @@ export const runGeneration: RunGeneration = async (request, context) => {
   const zeroTerminalSnr = learnedWithZeroTerminalSnr(request, context);
   // One picture at a time, unless several are asked for: each is then to the bit the same alone as among others.
   const batch = Math.min(request.batch, seeds.length);
-  const pipeline = await loadPipeline(context, { ...opened, base }, full?.id ?? '', {
+  const shape = {
     pictures: batch,
     size: latentSize(base, { width, height }),
     guided,
@@ -131,7 +132,9 @@ export const runGeneration: RunGeneration = async (request, context) => {
     chunks: Math.max(prompt.length, (guided && negativePrompt?.length) || 0),
     clipSkip,
     loraPaths: [...new Set(loras.flatMap(({ layers }) => [...layers.keys()]))].sort(),
-  });
+  };
+  const beforeLoading = () => foretellDrawing(base, shape, { pictures: seeds.length, steps }, context);
+  const pipeline = await loadPipeline(context, { ...opened, base }, full?.id ?? '', shape, beforeLoading);
   onProgress({ phase: 'load', step: 1, steps: 1 });
 
   const settings = {

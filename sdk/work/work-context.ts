@@ -1,6 +1,6 @@
 import type { Device } from '../runtime/session';
 import type { Home } from '../subjects/home';
-import type { PhaseStep } from './progress';
+import type { Estimate, PhaseStep } from './progress';
 
 /** What a run is given beside its task. It lives in the engine's process. */
 export interface WorkContext {
@@ -18,6 +18,11 @@ export interface WorkContext {
   readonly onProgress: (step: PhaseStep) => void;
   /** Pictures of a training as it is, and where they are. */
   readonly onSample: (step: number, files: readonly string[]) => void;
+  /** Of a large base, before anything of it is loaded; then how long its start takes. */
+  readonly onEstimate: (estimate: Estimate) => void;
+  readonly onTimed: (what: string, seconds: number) => void;
+  /** Whether a run that needs more memory than there is is refused. */
+  readonly memoryCheck: boolean;
   /** For what the user should know and what does not stop the run. */
   readonly onWarning: (message: string) => void;
   /**

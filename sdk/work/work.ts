@@ -15,6 +15,7 @@ export interface WorkOrder<Task> {
   readonly folder: string;
   readonly device: Device;
   readonly threads: number | null;
+  readonly memoryCheck: boolean;
 }
 
 /** What does the work; a module that exports these can stand in for it (`workerModule` of an engine). */
@@ -30,7 +31,7 @@ const modelsKept = 2;
 export function createWorkerMethods(work: Work): WorkerMethods {
   const loadedModels = createLoadedModels(modelsKept);
   const context = (
-    { home, folder, device, threads }: WorkOrder<unknown>,
+    { home, folder, device, threads, memoryCheck }: WorkOrder<unknown>,
     onEvent: (event: ProgressEvent) => void,
     signal: AbortSignal,
   ): WorkContext => {
@@ -40,6 +41,9 @@ export function createWorkerMethods(work: Work): WorkerMethods {
       folder: makeFolder(folder),
       device,
       threads,
+      memoryCheck,
+      onEstimate: (estimate) => onEvent({ kind: 'estimate-made', ...estimate }),
+      onTimed: (what, seconds) => onEvent({ kind: 'timed', what, seconds }),
       onProgress: (step) => onEvent(measure(step)),
       onSample: (step, files) => onEvent({ kind: 'sample-made', step, files }),
       onWarning: (message) => onEvent({ kind: 'warning-found', message }),

@@ -217,6 +217,9 @@ describe('subjects in prompts', () => {
       threads: null,
       onProgress() {},
       onSample() {},
+      onEstimate() {},
+      onTimed() {},
+      memoryCheck: true,
       onWarning() {},
       signal: new AbortController().signal,
       loadedModels: {
