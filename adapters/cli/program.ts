@@ -284,7 +284,8 @@ function computing(command: Command): Command {
     .addOption(
       new Option('--device <name>', 'where to compute (default: cpu)').choices(['cpu', 'cuda', 'webgpu']),
     )
-    .option('--threads <n>', 'threads to use (default: one a core)', whole);
+    .option('--threads <n>', 'threads to use (default: one a core)', whole)
+    .option('--no-memory-check', 'try even what needs more memory than there is');
 }
 
 /** Without a subcommand a group lists; with a word that is none, it says which there are. */

@@ -19,6 +19,7 @@ export interface WorkOptions extends CommonOptions {
   readonly vae?: string;
   readonly device?: 'cpu' | 'cuda' | 'webgpu';
   readonly threads?: number;
+  readonly memoryCheck?: boolean;
 }
 
 /**
@@ -92,11 +93,12 @@ const resumeCommand = (job: string, options: CommonOptions) =>
 export const quoted = (text: string) =>
   /^[\w./:@=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 
-function engineOptions({ home, base, device, threads }: WorkOptions): EngineOptions {
+function engineOptions({ home, base, device, threads, memoryCheck }: WorkOptions): EngineOptions {
   return {
     ...(home === undefined ? {} : { home }),
     ...(base === undefined ? {} : { base }),
     ...(device === undefined ? {} : { device }),
     ...(threads === undefined ? {} : { threads }),
+    ...(memoryCheck === undefined ? {} : { memoryCheck }),
   };
 }

@@ -2,26 +2,21 @@
  * The DreamBooth algorithm (Ruiz et al. 2023): a subject's pictures under "a [identifier] [class]", pictures of the
  * class under "a [class]", one loss of both. Pictures come as latents; randomness from one generator.
  */
-import { InvalidOptionError, TrainingDivergedError } from '../errors';
+import { TrainingDivergedError } from '../errors';
 import type { CreateSession } from '../graph/session';
-import { initialLora, loraTargets, textEncoderAttention, unetAttention } from '../lora/lora';
-import type { LoraLayers } from '../lora/lora-layers';
-import { type BaseModel, type ComponentName, tensorsOf } from '../models/base-model';
+import type { BaseModel, ComponentName } from '../models/base-model';
 import { type LearningRateFactor, learningRateSchedule } from '../optimizers/learning-rate';
-import { createRandom, type Random, type RandomState, restoreRandom } from '../random';
-import { denoisingProblem, type Trained } from './denoising-problem';
+import { createRandom, type RandomState, restoreRandom } from '../random';
+import type { Trained } from './denoising-problem';
 import { trainingNoises } from './diffusion-target';
-import { type BatchSource, drawBatch, type LatentSize, sameSize, zerosPrompts } from './dreambooth-batch';
+import { type BatchSource, drawBatch } from './dreambooth-batch';
+import { createDreamBoothTrainer, nameOf, type TrainerSource, trainedParts } from './dreambooth-trainer';
 import type { TrainingSettings } from './presets';
-import { createTrainer, type Trainer, type TrainerState } from './trainer';
+import type { TrainerState } from './trainer';
 import { averageDecay, moveAverage } from './weight-average';
 
-export interface DreamBoothRun extends BatchSource {
+export interface DreamBoothRun extends BatchSource, TrainerSource {
   readonly seed: number;
-  /** What a LoRA starts from; where it has no matrices, as at the beginning of any. */
-  readonly start?: LoraLayers;
-  /** A component's own weight, for first values. */
-  readWeight(component: ComponentName, key: string): Float32Array;
 }
 
 /** Where a run stands between two updates; from it another process goes on to the same bits. */
@@ -75,16 +70,8 @@ export async function trainDreamBooth(
   const { base, settings } = run;
   // Building the graph takes seconds, and there is nothing yet to keep.
   hooks.signal?.throwIfAborted();
-  const trained = (component: ComponentName): Trained => {
-    if (settings.kind === 'full') return { kind: 'full' };
-    const targets = loraTargets(tensorsOf(base, component), settings.targetModules, settings.rank);
-    if (targets.length === 0) throw noTargets(component, settings.targetModules);
-    return { kind: 'lora', targets, scale: settings.alpha / settings.rank };
-  };
   const encoders = settings.trainTextEncoder ? base.family.textEncoders : [];
-  const parts = Object.fromEntries(
-    (['unet', ...encoders] as const).map((component) => [component, trained(component)]),
-  );
+  const parts = trainedParts(base, settings);
   const initialRandom = createRandom(run.seed);
   const trainer = await createDreamBoothTrainer(run, parts, initialRandom, createSession);
   let random = initialRandom;
@@ -188,89 +175,3 @@ const learningRateFactor = (settings: TrainingSettings): LearningRateFactor =>
     end: settings.learningRateEnd,
     rules: settings.learningRateRules,
   });
-
-const nameOf = ([height, width]: LatentSize) => `${height}x${width}`;
-
-function noTargets(component: ComponentName, modules: readonly string[]): InvalidOptionError {
-  const usual = component === 'unet' ? unetAttention : textEncoderAttention;
-  return new InvalidOptionError(
-    'targetModules',
-    `targetModules is ${modules.join(', ')}: no layer of the ${component} ends so. Usual are ${usual.join(', ')}; * stands for every layer.`,
-  );
-}
-
-async function createDreamBoothTrainer(
-  run: DreamBoothRun,
-  parts: Readonly<Partial<Record<ComponentName, Trained>>>,
-  random: Random,
-  createSession: CreateSession,
-): Promise<Trainer> {
-  const { base, settings, photos } = run;
-  const initial = new Map<string, Float32Array>();
-  for (const [component, part] of Object.entries(parts)) {
-    if (part.kind !== 'lora') continue;
-    for (const target of part.targets) {
-      const { down, up } = initialLora(target, random);
-      initial.set(`${component}.${target.path}.down`, down);
-      initial.set(`${component}.${target.path}.up`, up);
-    }
-  }
-  continueLora(initial, parts, run.start ?? new Map());
-  const optimizer = (component: string) => ({
-    betas: [settings.adamBeta1, settings.adamBeta2] as const,
-    epsilon: settings.adamEpsilon,
-    weightDecay: component === 'unet' ? settings.weightDecay : settings.textEncoderWeightDecay,
-  });
-  const { unet, ...textEncoders } = parts;
-  const all = photos.map(({ variants }) => variants[0]!.size);
-  const sizes = all.filter((size, i) => all.findIndex((other) => sameSize(size, other)) === i);
-  const problems = sizes.map((size) =>
-    denoisingProblem({
-      base,
-      ...(unet ? { unet } : {}),
-      ...(settings.trainTextEncoder ? { textEncoders } : {}),
-      batch: settings.prior === 'none' ? settings.batchSize : 2 * settings.batchSize,
-      size,
-      tokens: base.tokenizer.maxLength,
-      untrainedTargets: settings.prior === 'adapter-off' ? settings.batchSize : 0,
-      clipSkip: settings.clipSkip,
-      masked: settings.masks !== 'none',
-      zerosPrompts: zerosPrompts(base, settings),
-    }),
-  );
-  const builds = problems.map(({ build }, i) => [nameOf(sizes[i]!), build] as const);
-  const problem = { ...problems[0]!, variants: Object.fromEntries(builds) };
-  const initialValues = (name: string) => {
-    const [component, ...key] = name.split('.') as [ComponentName, ...string[]];
-    return initial.get(name) ?? run.readWeight(component, key.join('.'));
-  };
-  const options = {
-    optimizers: Object.fromEntries(Object.keys(parts).map((component) => [component, optimizer(component)])),
-    maxGradientNorm: settings.maxGradientNorm,
-    gradientAccumulationSteps: settings.gradientAccumulationSteps,
-  };
-  return createTrainer(problem, initialValues, options, createSession);
-}
-
-/** Puts a LoRA's matrices in place of first values. Throws InvalidOptionError where that would leave some of it out. */
-function continueLora(
-  initial: Map<string, Float32Array>,
-  parts: Readonly<Partial<Record<ComponentName, Trained>>>,
-  start: LoraLayers,
-): void {
-  for (const [layer, { down, up, alpha }] of start) {
-    const scale = parts[layer.split('.')[0] as ComponentName];
-    const fits =
-      initial.get(`${layer}.down`)?.length === down.data.length &&
-      initial.get(`${layer}.up`)?.length === up.data.length;
-    if (scale?.kind !== 'lora' || !fits) {
-      throw new InvalidOptionError(
-        'targetModules',
-        `The LoRA to go on with has rank ${down.shape[0]} at ${layer}, and the settings train ${scale ? 'another rank or other layers' : 'nothing there'}: set rank, targetModules and trainTextEncoder as it was learned.`,
-      );
-    }
-    const factor = alpha / down.shape[0]! / scale.scale;
-    initial.set(`${layer}.down`, down.data);
-    initial.set(`${layer}.up`, factor === 1 ? up.data : up.data.map((value) => value * factor));
-  }
-}

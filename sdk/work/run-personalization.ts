@@ -24,6 +24,7 @@ import {
   type DreamBoothRun,
   trainDreamBooth,
 } from '../training/train-dreambooth';
+import { foretellTraining } from './foretell-training';
 import {
   checkWeights,
   latentSize,
@@ -33,6 +34,7 @@ import {
   sessionsOf,
   usualSide,
 } from './loaded-base';
+
 import type { PersonalizationSettings } from './personalization-settings';
 import { type CaptionedSubject, captionPrompt } from './photo-captions';
 import { readMasks } from './photo-masks';
@@ -122,7 +124,6 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
       `${base.directory} is an inpainting model, which learns from masked pictures; subjects are not learned on one. Learn on the model that it was made from.`,
     );
   }
-  checkWeights(base);
   if (job.start !== null && job.start.baseFingerprint !== opened.fingerprint) {
     throw new WrongBaseError(
       job.name,
@@ -170,6 +171,12 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   };
   onProgress({ phase: 'load', step: 1, steps: 1 });
 
+  const classDrawn = settings.prior === 'images' ? settings.classImages : 0;
+  const encoded = job.photos.length + classDrawn;
+  const classSteps = opened.defaults.steps;
+  await foretellTraining(base, { settings, side, encoded, classImages: classDrawn, classSteps }, context);
+  checkWeights(base);
+
   const photos: { photo: PersonalizationPhoto; picture: RgbImage }[] = [];
   for (const [i, photo] of job.photos.entries()) {
     signal.throwIfAborted();
@@ -186,6 +193,8 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   const captions = captionsOf(settings.captions ? job.photos : [], captioned, onWarning);
   const classPictures =
     settings.prior === 'images' ? await priorPictures(opened, settings, prompts.class, sizes, context) : [];
+  // What drew them would lie beside the training.
+  await context.loadedModels.releaseAll();
 
   const latents = await encodePictures(
     [...variants, ...classPictures.map((picture) => [classVariant(picture)])],
