@@ -1,6 +1,6 @@
 /** One generation from options to pictures: mentions, base and seeds are settled before the engine is asked. */
 import { randomInt } from 'node:crypto';
-import { resolve } from 'node:path';
+import { basename, isAbsolute, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeFileAtomically } from '../checkpoint/atomic-file';
 import { makeFolderOf } from '../checkpoint/write-failure';
@@ -116,6 +116,7 @@ export function prepareGeneration(
     subjects,
     basePath: basePath(base),
     vaePath: autoencoderPath(request.vae ?? subjects[0]?.subject.base.vae ?? defaultVae),
+    baseName: isAbsolute(base) ? basename(base) : base,
     seeds: Array.from({ length: count }, (_, i) => seed + i),
     steps: whole('steps', request.steps, 1, 1000) ?? usual.drawSteps ?? null,
     guidanceScale: guidance(request.guidanceScale) ?? usual.drawGuidanceScale ?? null,

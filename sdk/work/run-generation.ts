@@ -1,5 +1,5 @@
 /** A generation, in the engine: base and subjects loaded, one picture a seed. */
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { openSafetensors, readTensor } from '../checkpoint/safetensors';
 import { WrongBaseError } from '../errors';
 import { fromPlanes } from '../images/pixel-planes';
@@ -36,6 +36,8 @@ export interface GenerationRequest {
   readonly basePath: string;
   /** An autoencoder in place of its own; null: none. */
   readonly vaePath: string | null;
+  /** What the picture calls it: a hub id says more than the folder of a commit. */
+  readonly baseName: string;
   /** One picture for each, which depends on nothing but its own seed. */
   readonly seeds: readonly number[];
   /** null: the base's usual. */
@@ -158,7 +160,7 @@ export const runGeneration: RunGeneration = async (request, context) => {
       const { name, kind, identifier, className } = subject;
       return { name, kind, identifier, className, weight };
     }),
-    base: { name: basename(request.basePath), fingerprint: opened.fingerprint },
+    base: { name: request.baseName, fingerprint: opened.fingerprint },
     versions: request.versions,
   };
   const encoded = photo && { photo: await pipeline.encode(photo.photo), strength: request.photo!.strength };

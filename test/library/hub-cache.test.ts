@@ -4,7 +4,8 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { MissingFileError, UnsupportedModelError, WrongBaseError } from '../../sdk/errors';
-import { writePng } from '../../sdk/images/png';
+import { readPngText, writePng } from '../../sdk/images/png';
+import { readImage } from '../../sdk/images/read-image';
 import { createEngine } from '../../sdk/jobs/engine';
 import { cachedModel } from '../../sdk/library/cached-model';
 import { hubCacheFolder } from '../../sdk/library/hub-cache';
@@ -153,7 +154,9 @@ test('a subject is learned, drawn and kept on a model of the cache, by its id', 
     const picture = { prompt: 'a photo of @rex', seed: 5, steps: 1 };
     const [image] = await engine.generate(picture);
     const [same] = await plain.generate({ ...picture, base: source });
-    expect(Buffer.from(image!.png).equals(same!.png)).toBe(true);
+    const [pixels, wanted] = await Promise.all([image!, same!].map(({ png }) => readImage(png)));
+    expect(pixels).toEqual(wanted);
+    expect(JSON.parse(readPngText(image!.png)['dreambooth']!).base.name).toBe('org/tiny');
 
     // Another model in its place is not taken for it; none is missed.
     rmSync(cache, { recursive: true });
