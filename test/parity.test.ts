@@ -49,21 +49,21 @@ describe('every reference value in the repository holds', () => {
     ['sd15-tiny prompts', 13, [], () => checkPrompts(of('sd15-tiny'))],
     ['sd15-tiny sampling', 20, [], () => checkSampling(of('sd15-tiny'))],
     ['sd15-tiny LoRA files', 26, [], () => checkLoraFiles(of('sd15-tiny'))],
-    ['sd15-tiny training', 50, [], () => checkTraining(of('sd15-tiny'))],
+    ['sd15-tiny training', 54, [], () => checkTraining(of('sd15-tiny'))],
     ['sd21-tiny modules', 9, [], () => checkModules(of('sd21-tiny'))],
     ['sd21-tiny prompts', 13, [], () => checkPrompts(of('sd21-tiny'))],
     ['sd21-tiny sampling', 20, [], () => checkSampling(of('sd21-tiny'))],
     [
       'sd21-tiny training',
       15,
-      ['train-lora-text-encoder', 'train-full'],
+      ['train-lora-text-encoder', 'train-full', 'train-embedding'],
       () => checkTraining(of('sd21-tiny')),
     ],
     ['sdxl-tiny modules', 12, [], () => checkModules(of('sdxl-tiny'))],
     ['sdxl-tiny prompts', 19, [], () => checkPrompts(of('sdxl-tiny'))],
     ['sdxl-tiny sampling', 20, [], () => checkSampling(of('sdxl-tiny'))],
     ['sdxl-tiny LoRA files', 26, [], () => checkLoraFiles(of('sdxl-tiny'))],
-    ['sdxl-tiny training', 12, ['train-full'], () => checkTraining(of('sdxl-tiny'))],
+    ['sdxl-tiny training', 16, ['train-full'], () => checkTraining(of('sdxl-tiny'))],
   ];
   test.each(kinds)(
     '%s',
@@ -144,6 +144,7 @@ describe('what is wrong fails', () => {
       'train-lora',
       'train-lora-text-encoder',
       'train-full',
+      'train-embedding',
     ]);
     cpSync(join(tiny, 'unet'), join(checkpoint, 'unet'), { recursive: true });
   });
@@ -216,6 +217,7 @@ describe('what is wrong fails', () => {
       expect(Object.fromEntries(rows.map(({ check, status }) => [check, status]))).toEqual({
         'train-lora-text-encoder': 'absent',
         'train-full': 'absent',
+        'train-embedding': 'absent',
         'train-lora unet layers': 'pass',
         'train-lora first gradients': 'FAIL',
         'train-lora learning rates': 'FAIL',

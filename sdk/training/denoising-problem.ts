@@ -17,9 +17,10 @@ import { unet } from '../models/unet';
 import type { Parameter } from './parameters';
 import type { TrainingProblem } from './trainer';
 
-/** How a component takes part: its own weights trained, a LoRA beside them, or neither. */
+/** How a component takes part: its own weights trained, a LoRA beside them, vectors of added tokens, or not at all. */
 export type Trained =
   | { readonly kind: 'full' }
+  | { readonly kind: 'embedding'; readonly vectors: number }
   | { readonly kind: 'lora'; readonly targets: readonly LoraTarget[]; readonly scale: number };
 
 export interface DenoisingProblem {
@@ -48,7 +49,8 @@ export interface DenoisingProblem {
 /**
  * Inputs: `sample` [B, C, h, w], `timesteps` [B], `lossWeights` [B], `target` for the rows that have one, `lossMask`
  * [B, 1, h, w] and `prompted` [B] where they are asked for, those of `conditionInputs` or `tokenInputs`, and of `sizeInputs`. Reports: `losses` [B], unweighted.
- * Parameters are named `unet.KEY` for weights, `unet.PATH.down` and `.up` for a LoRA; groups are the components.
+ * Parameters are named `unet.KEY` for weights, `unet.PATH.down` and `.up` for a LoRA,
+ * `text_encoder.addedTokens` for an embedding; groups are the components.
  */
 export function denoisingProblem(problem: DenoisingProblem): TrainingProblem {
   const { base, batch, size, tokens, untrainedTargets = 0, clipSkip = 0 } = problem;
@@ -141,6 +143,10 @@ function parametersOf(base: BaseModel, component: ComponentName, trained: Traine
       { name: `${component}.${path}.up`, shape: up, group: component },
     ]);
   }
+  if (trained.kind === 'embedding') {
+    const { hiddenSize } = base.textEncoders.find(({ name }) => name === component)!.config;
+    return [{ name: `${component}.addedTokens`, shape: [trained.vectors, hiddenSize], group: component }];
+  }
   return [...tensorsOf(base, component)].flatMap(([key, { shape }]) =>
     isBuffer(key) ? [] : [{ name: `${component}.${key}`, shape, group: component }],
   );
@@ -152,6 +158,7 @@ function changesOf(
   parameters: ReadonlyMap<string, Value>,
 ): Changes {
   if (!trained) return {};
+  if (trained.kind === 'embedding') return { addedTokens: parameters.get(`${component}.addedTokens`)! };
   if (trained.kind === 'lora') {
     const values = (path: string) => ({
       down: parameters.get(`${component}.${path}.down`)!,

@@ -1,6 +1,6 @@
 /**
  * One batch of the DreamBooth algorithm: photos of the subject first, then as many pictures of its class. Drawn from one
- * generator in this order, as diffusers' scripts do: which pictures, the autoencoder's noise, the noise to predict,
+ * generator in this order, as diffusers' scripts do: which pictures and prompts, the autoencoder's noise, the noise to predict,
  * its offsets, the timesteps, which photos lose their prompt.
  */
 import type { Feeds } from '../graph/session';
@@ -31,17 +31,24 @@ export interface TrainingPicture extends LatentDistribution {
   readonly lossMask?: Float32Array;
 }
 
-/** A prompt: its tokens are read where a text encoder trains, else what it is to the UNet. */
+/** A prompt: its tokens are read where text is encoded in the graph, else what it is to the UNet. */
 export interface TrainingPrompt {
   readonly tokens: PromptTokens;
-  readonly condition: PromptCondition;
+  readonly condition?: PromptCondition;
 }
 
 export interface TrainingPhoto {
   /** Crops, mirrored ones: one is drawn each time. All of one size. */
   readonly variants: readonly TrainingPicture[];
-  readonly prompt: TrainingPrompt;
+  /** One is drawn each time. */
+  readonly prompts: readonly TrainingPrompt[];
 }
+
+/** Whether prompts are encoded in the graph, since what they are to the UNet changes with the training. */
+export const encodesText = ({
+  kind,
+  trainTextEncoder,
+}: Pick<TrainingSettings, 'kind' | 'trainTextEncoder'>): boolean => trainTextEncoder || kind === 'embedding';
 
 export interface BatchSource {
   readonly base: BaseModel;
@@ -66,8 +73,8 @@ export const sameSize = (a: LatentSize, b: LatentSize): boolean => a[0] === b[0]
 /** Whether photos without a prompt are zeroed in the graph, since their text is encoded there. */
 export const zerosPrompts = (
   base: BaseModel,
-  { trainTextEncoder, captionDropout }: Pick<TrainingSettings, 'trainTextEncoder' | 'captionDropout'>,
-): boolean => trainTextEncoder && captionDropout > 0 && base.zerosForNoPrompt;
+  settings: Pick<TrainingSettings, 'kind' | 'trainTextEncoder' | 'captionDropout'>,
+): boolean => encodesText(settings) && settings.captionDropout > 0 && base.zerosForNoPrompt;
 
 /** `order` is used up and renewed an epoch at a time. */
 export function drawBatch(
@@ -133,14 +140,14 @@ export function drawBatch(
       base,
       shown.map(({ sizes }) => sizes),
     ),
-    ...(settings.trainTextEncoder
+    ...(encodesText(settings)
       ? tokenFeeds(
           base,
           prompts.map(({ tokens }) => tokens),
         )
       : conditionFeeds(
           base,
-          prompts.map(({ condition }) => condition),
+          prompts.map(({ condition }) => condition!),
         )),
   };
   return { feeds, size, order: left };
@@ -167,9 +174,10 @@ function drawPictures(
     else indices.push(...left.splice(next, 1));
   }
   const chosen = indices.map((index) => photos[index % photos.length]!);
-  const shown = chosen.map(({ variants }) =>
-    variants.length === 1 ? variants[0]! : variants[random.integer(variants.length)]!,
-  );
+  const oneOf = <Item>(items: readonly Item[]): Item =>
+    items.length === 1 ? items[0]! : items[random.integer(items.length)]!;
+  const shown = chosen.map(({ variants }) => oneOf(variants));
+  const prompts = chosen.map((photo) => oneOf(photo.prompts));
   if (ofClass) {
     const { size } = shown[0]!;
     const peers = photos.flatMap((_, photo) => (sameSize(sizeOf(photo), size) ? [photo] : []));
@@ -179,7 +187,7 @@ function drawPictures(
       Math.floor(index / photos.length) * peers.length + peers.indexOf(index % photos.length);
     shown.push(...indices.map((index) => fitting[place(index) % fitting.length]!));
   }
-  return { shown, prompts: chosen.map(({ prompt }) => prompt), left };
+  return { shown, prompts, left };
 }
 
 /** A draw from each picture's distribution. */

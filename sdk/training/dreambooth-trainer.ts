@@ -8,7 +8,8 @@ import { type BaseModel, type ComponentName, tensorsOf } from '../models/base-mo
 import type { Random } from '../random';
 import { sizeOf } from '../tensor';
 import { denoisingProblem, type Trained } from './denoising-problem';
-import { type BatchSource, type LatentSize, sameSize, zerosPrompts } from './dreambooth-batch';
+import { type BatchSource, encodesText, type LatentSize, sameSize, zerosPrompts } from './dreambooth-batch';
+import { initialVectors } from './initial-vectors';
 import { packParameters } from './parameters';
 import type { TrainingSettings } from './presets';
 import {
@@ -22,6 +23,8 @@ import {
 export interface TrainerSource extends Pick<BatchSource, 'base' | 'settings' | 'photos'> {
   /** What a LoRA starts from; where it has no matrices, as at the beginning of any. */
   readonly start?: LoraLayers;
+  /** The noun that an embedding starts from. */
+  readonly className: string;
   /** A component's own weight, for first values. */
   readWeight(component: ComponentName, key: string): Float32Array;
 }
@@ -32,14 +35,14 @@ export type TrainedParts = Readonly<Partial<Record<ComponentName, Trained>>>;
 export function trainedParts(base: BaseModel, settings: TrainingSettings): TrainedParts {
   const trained = (component: ComponentName): Trained => {
     if (settings.kind === 'full') return { kind: 'full' };
+    if (settings.kind === 'embedding') return { kind: 'embedding', vectors: settings.vectors };
     const targets = loraTargets(tensorsOf(base, component), settings.targetModules, settings.rank);
     if (targets.length === 0) throw noTargets(component, settings.targetModules);
     return { kind: 'lora', targets, scale: settings.alpha / settings.rank };
   };
-  const encoders = settings.trainTextEncoder ? base.family.textEncoders : [];
-  return Object.fromEntries(
-    (['unet', ...encoders] as const).map((component) => [component, trained(component)]),
-  );
+  const encoders = encodesText(settings) ? base.family.textEncoders : [];
+  const networks: readonly ComponentName[] = settings.kind === 'embedding' ? encoders : ['unet', ...encoders];
+  return Object.fromEntries(networks.map((component) => [component, trained(component)]));
 }
 
 /** What is minimised for batches of `size`, height and width of the latents. */
@@ -52,7 +55,7 @@ function problemOf(
   return denoisingProblem({
     base,
     ...(unet ? { unet } : {}),
-    ...(settings.trainTextEncoder ? { textEncoders } : {}),
+    ...(encodesText(settings) ? { textEncoders } : {}),
     batch: settings.prior === 'none' ? settings.batchSize : 2 * settings.batchSize,
     size,
     tokens: base.tokenizer.maxLength,
@@ -63,15 +66,23 @@ function problemOf(
   });
 }
 
+/** Rate and decay of a component: an embedding has those of its own, whichever text encoder it is for. */
+export function pace(settings: TrainingSettings, component: string) {
+  const { learningRate, weightDecay, textEncoderLearningRate, textEncoderWeightDecay } = settings;
+  return component === 'unet' || settings.kind === 'embedding'
+    ? { learningRate, weightDecay }
+    : { learningRate: textEncoderLearningRate, weightDecay: textEncoderWeightDecay };
+}
+
 function trainerOptions(settings: TrainingSettings, parts: TrainedParts): TrainerOptions {
   const optimizer = (component: string) => ({
     betas: [settings.adamBeta1, settings.adamBeta2] as const,
     epsilon: settings.adamEpsilon,
-    weightDecay: component === 'unet' ? settings.weightDecay : settings.textEncoderWeightDecay,
+    weightDecay: pace(settings, component).weightDecay,
   });
   return {
     optimizers: Object.fromEntries(Object.keys(parts).map((component) => [component, optimizer(component)])),
-    maxGradientNorm: settings.maxGradientNorm,
+    ...(settings.maxGradientNorm > 0 ? { maxGradientNorm: settings.maxGradientNorm } : {}),
     gradientAccumulationSteps: settings.gradientAccumulationSteps,
   };
 }
@@ -112,6 +123,13 @@ export async function createDreamBoothTrainer(
   const { base, settings, photos } = run;
   const initial = new Map<string, Float32Array>();
   for (const [component, part] of Object.entries(parts)) {
+    if (part.kind === 'embedding') {
+      const encoder = base.textEncoders.find(({ name }) => name === component)!;
+      const rows = initialVectors(encoder, run.className, part.vectors, (key) =>
+        run.readWeight(encoder.name, key),
+      );
+      initial.set(`${component}.addedTokens`, rows);
+    }
     if (part.kind !== 'lora') continue;
     for (const target of part.targets) {
       const { down, up } = initialLora(target, random);

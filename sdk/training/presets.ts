@@ -6,11 +6,15 @@ import type { SchedulerName } from '../schedulers/index';
 
 /** Everything that decides a training run beside the photos, the class and the seed. */
 export interface TrainingSettings {
-  readonly kind: 'lora' | 'full';
+  readonly kind: 'lora' | 'full' | 'embedding';
+  /** How many vectors an embedding has. */
+  readonly vectors: number;
   /** Whether a rare word before the class names the subject (the paper's [V]); without one the class alone does. */
   readonly rareIdentifier: boolean;
   /** Prompt of the photos: `{subject}` stands for identifier and class, `{class}` for the class. */
   readonly instancePrompt: string;
+  /** Prompts of which each photo gets one at random each time, in place of `instancePrompt`; empty: that one. */
+  readonly promptTemplates: readonly string[];
   /** Prompt of the class images; `{class}` as above. */
   readonly classPrompt: string;
   /** Side of the squares that photos are cut to, in pixels; null: what the base is made for. */
@@ -42,6 +46,7 @@ export interface TrainingSettings {
   readonly learningRateRules: string;
   readonly batchSize: number;
   readonly gradientAccumulationSteps: number;
+  /** Longer gradients are scaled down to this; 0: they are not. */
   readonly maxGradientNorm: number;
   readonly weightDecay: number;
   readonly textEncoderWeightDecay: number;
@@ -100,8 +105,10 @@ export interface Preset {
 /** diffusers' DreamBooth LoRA script for Stable Diffusion 1.5, with the paper's prior preservation. */
 const sd15Lora: TrainingSettings = {
   kind: 'lora',
+  vectors: 1,
   rareIdentifier: true,
   instancePrompt: 'a photo of {subject}',
+  promptTemplates: [],
   classPrompt: 'a photo of {class}',
   resolution: null,
   steps: 500,
@@ -165,6 +172,23 @@ const dreamBenchPlus = {
   drawSteps: 100,
   drawGuidanceScale: 7.5,
 } as const satisfies TrainingSettings;
+
+/** Sentences of an embedding's training: its word in plain surroundings, so that it comes to mean the thing and nothing else. */
+const plainSentences = [
+  'a photo of {subject}',
+  'a picture of {subject}',
+  'a close-up of {subject}',
+  'a good photo of {subject}',
+  'a dark photo of {subject}',
+  'a bright photo of {subject}',
+  'a cropped photo of {subject}',
+  'a photo of one {subject}',
+  'a photo of the {subject}',
+  'a photo of my {subject}',
+  'a photo of a small {subject}',
+  'a photo of a large {subject}',
+  'a rendering of {subject}',
+];
 
 export const presets = {
   'sd15-lora': {
@@ -235,6 +259,21 @@ export const presets = {
       drawScheduler: 'euler',
     },
   },
+  'textual-inversion': {
+    summary: 'an embedding of one vector, 3000 steps at 5e-4, no prior; no network changes',
+    source:
+      'Gal et al. 2022 by diffusers, textual_inversion.py and its README (5e-4, 3000 steps, no clipping), with the batches of DreamBench++ (Peng et al. 2025); --scale_lr there multiplies the rate by batch size and accumulation, which here are 1',
+    settings: {
+      ...sd15Lora,
+      kind: 'embedding',
+      promptTemplates: plainSentences,
+      steps: 3000,
+      prior: 'none',
+      learningRate: 5e-4,
+      maxGradientNorm: 0,
+      flip: true,
+    },
+  },
   toybox: {
     summary:
       'LoRA of rank 16 on every layer, text encoder included, 700 steps of four photos at 1e-3, 200 class images',
@@ -277,5 +316,7 @@ export function effectiveSettings(preset: string, given: Partial<TrainingSetting
   // A rank without an alpha keeps the LoRA's strength.
   const alpha = given.alpha ?? given.rank ?? settings.alpha;
   const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  return { ...settings, ...defined, alpha };
+  // A prompt that is given is the prompt.
+  const templates = given.instancePrompt === undefined ? {} : { promptTemplates: [] };
+  return { ...settings, ...templates, ...defined, alpha };
 }

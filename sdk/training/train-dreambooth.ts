@@ -2,7 +2,7 @@
  * The DreamBooth algorithm (Ruiz et al. 2023): a subject's pictures under "a [identifier] [class]", pictures of the
  * class under "a [class]", one loss of both. Pictures come as latents; randomness from one generator.
  */
-import { TrainingDivergedError } from '../errors';
+import { InvalidOptionError, TrainingDivergedError } from '../errors';
 import type { CreateSession } from '../graph/session';
 import type { BaseModel, ComponentName } from '../models/base-model';
 import { type LearningRateFactor, learningRateSchedule } from '../optimizers/learning-rate';
@@ -10,7 +10,13 @@ import { createRandom, type RandomState, restoreRandom } from '../random';
 import type { Trained } from './denoising-problem';
 import { trainingNoises } from './diffusion-target';
 import { type BatchSource, drawBatch } from './dreambooth-batch';
-import { createDreamBoothTrainer, nameOf, type TrainerSource, trainedParts } from './dreambooth-trainer';
+import {
+  createDreamBoothTrainer,
+  nameOf,
+  pace,
+  type TrainerSource,
+  trainedParts,
+} from './dreambooth-trainer';
 import type { TrainingSettings } from './presets';
 import type { TrainerState } from './trainer';
 import { averageDecay, moveAverage } from './weight-average';
@@ -70,7 +76,6 @@ export async function trainDreamBooth(
   const { base, settings } = run;
   // Building the graph takes seconds, and there is nothing yet to keep.
   hooks.signal?.throwIfAborted();
-  const encoders = settings.trainTextEncoder ? base.family.textEncoders : [];
   const parts = trainedParts(base, settings);
   const initialRandom = createRandom(run.seed);
   const trainer = await createDreamBoothTrainer(run, parts, initialRandom, createSession);
@@ -119,11 +124,9 @@ export async function trainDreamBooth(
         hooks.onCheckpoint(latest);
         hooks.signal.throwIfAborted();
       }
-      const textRate = settings.textEncoderLearningRate * factor(step);
-      const rates = {
-        unet: settings.learningRate * factor(step),
-        ...Object.fromEntries(encoders.map((name) => [name, textRate])),
-      };
+      const rates = Object.fromEntries(
+        Object.keys(parts).map((name) => [name, pace(settings, name).learningRate * factor(step)]),
+      );
       let loss = 0;
       let gradientNorm = 0;
       for (let i = 0; i < settings.gradientAccumulationSteps; i++) {
@@ -163,6 +166,19 @@ const isSampled = (step: number, { sampleEvery, steps }: TrainingSettings) =>
 export function checkTraining(base: BaseModel, settings: TrainingSettings): void {
   trainingNoises(base.schedulerConfig, settings.zeroTerminalSnr);
   learningRateFactor(settings);
+  if (settings.kind !== 'embedding') return;
+  if (settings.prior !== 'none') {
+    throw new InvalidOptionError(
+      'prior',
+      `prior is ${settings.prior}: an embedding changes nothing of what its class is, so there is nothing to preserve. Set prior to none.`,
+    );
+  }
+  if (settings.trainTextEncoder) {
+    throw new InvalidOptionError(
+      'trainTextEncoder',
+      'trainTextEncoder is true: an embedding is learned with every network as it is. Leave it out, or learn a LoRA.',
+    );
+  }
 }
 
 const learningRateFactor = (settings: TrainingSettings): LearningRateFactor =>

@@ -19,7 +19,10 @@ const maskKinds = ['none', 'file', 'alpha'] as const;
 /** Every setting is optional; what is not given comes from the preset, and the preset from the base model. */
 export const personalizationSettings = z.strictObject({
   preset: z.enum(presetNames as [PresetName, ...PresetName[]]).describe('a named set of the settings below'),
-  kind: choose(['lora', 'full']).describe('train a LoRA, or every weight'),
+  kind: choose(['lora', 'full', 'embedding']).describe(
+    'train a LoRA, every weight, or the vectors of one new word (textual inversion)',
+  ),
+  vectors: count.max(75).describe('vectors of an embedding'),
   steps: count.max(1_000_000).describe('optimiser steps'),
   prior: choose(priorKinds).describe(
     'what keeps the class: class images, the model without its LoRA, nothing',
@@ -29,6 +32,10 @@ export const personalizationSettings = z.strictObject({
   classGuidanceScale: z.number().min(1).max(100).describe('guidance of the class images'),
   rareIdentifier: z.boolean().describe('name the subject by a rare word before its class'),
   instancePrompt: z.string().min(1).describe('prompt of the photos, as "a photo of {subject}"'),
+  promptTemplates: z
+    .array(z.string().min(1))
+    .max(1000)
+    .describe('prompts of which a photo gets one at random each time, in place of instancePrompt'),
   classPrompt: z.string().min(1).describe('prompt of the class images, as "a photo of {class}"'),
   rank: count.max(1024).describe('rank of the LoRA'),
   alpha: z.number().positive().describe('the LoRA is scaled by alpha / rank'),
@@ -52,7 +59,7 @@ export const personalizationSettings = z.strictObject({
     .describe('of piecewise_constant: factors and the steps they last to, as 1:100,0.1:200,0.01'),
   batchSize: count.max(256).describe('photos in one forward pass'),
   gradientAccumulationSteps: count.max(10_000).describe('forward passes in one optimiser step'),
-  maxGradientNorm: z.number().positive().describe('longer gradients are scaled down to this'),
+  maxGradientNorm: z.number().min(0).describe('longer gradients are scaled down to this; 0: they are not'),
   weightDecay: z.number().min(0).max(1).describe('of AdamW'),
   textEncoderWeightDecay: z.number().min(0).max(1).describe('of AdamW, for the text encoder'),
   adamBeta1: z.number().min(0).lt(1).describe('decay of the mean gradient'),
@@ -127,7 +134,11 @@ export function checkSettings(settings: Readonly<Record<string, unknown>>): Pers
     const schema = personalizationSettings.shape[name as PersonalizationSettingName];
     const isText = schema instanceof z.ZodArray && typeof value === 'string';
     // A prompt may have commas.
-    const list = isText ? (name === 'samplePrompts' ? [value] : value.split(',')) : value;
+    const list = isText
+      ? name === 'samplePrompts' || name === 'promptTemplates'
+        ? [value]
+        : value.split(',')
+      : value;
     const parsed = schema.safeParse(list);
     if (!parsed.success) {
       const [issue] = parsed.error.issues;

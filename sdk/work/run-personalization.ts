@@ -2,7 +2,7 @@
 import { cpSync, existsSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { readFloat32 } from '../checkpoint/safetensors';
-import { TrainingDivergedError, UnsupportedModelError, WrongBaseError } from '../errors';
+import { InvalidOptionError, TrainingDivergedError, UnsupportedModelError, WrongBaseError } from '../errors';
 import { writePng } from '../images/png';
 import { readImage } from '../images/read-image';
 import { resizeShorterSide } from '../images/resize';
@@ -12,11 +12,12 @@ import { checkClipSkip, tokenizePrompt } from '../models/text-condition';
 import { createRandom } from '../random';
 import { forTraining } from '../runtime/session';
 import { createTextEncoder } from '../sampling/text-encoder';
+import { embeddingToken } from '../subjects/embedding-subject';
 import { fillPrompt } from '../subjects/prompt';
 import type { SettingValue } from '../subjects/subjects';
 import { checkClassName, checkIdentifier, chooseIdentifier } from '../tokenizers/identifier';
 import type { PictureSize } from '../training/aspect-buckets';
-import type { TrainingPhoto, TrainingPrompt } from '../training/dreambooth-batch';
+import { encodesText, type TrainingPhoto, type TrainingPrompt } from '../training/dreambooth-batch';
 import { effectiveSettings, type TrainingSettings } from '../training/presets';
 import {
   checkTraining,
@@ -89,11 +90,11 @@ export interface PersonalizationPhoto {
 export interface SubjectDraft {
   /**
    * A folder within `context.folder` that holds what the subject needs and nothing else: `lora.safetensors` in
-   * diffusers' naming (or a folder of each trained component, as `unet/`), `thumbnail.png`, `log.jsonl` and `samples`.
+   * diffusers' naming (or a folder of each trained component, as `unet/`; or `embedding.safetensors`), `thumbnail.png`, `log.jsonl` and `samples`.
    * It becomes the subject's folder by one rename.
    */
   readonly folder: string;
-  readonly kind: 'lora' | 'full';
+  readonly kind: 'lora' | 'full' | 'embedding';
   readonly identifier: string;
   readonly instancePrompt: string;
   readonly baseFingerprint: string;
@@ -130,16 +131,24 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
       `What is gone on with was learned on another base model than ${job.basePath}: leave --base out, or name the folder where that one is now.`,
     );
   }
-  const { preset = opened.defaults.preset, ...given } = job.settings;
+  const usualPreset = job.settings.kind === 'embedding' ? 'textual-inversion' : opened.defaults.preset;
+  const { preset = usualPreset, ...given } = job.settings;
   const settings = effectiveSettings(preset, given as Partial<TrainingSettings>);
   checkClipSkip(base, settings.clipSkip);
   for (const warning of checkClassName(base.tokenizer, job.className)) onWarning(warning);
   const random = createRandom(job.seed);
-  const identifier =
-    job.identifier ??
-    (settings.rareIdentifier
+  const { kind } = settings;
+  if (kind === 'embedding' && job.identifier !== null) {
+    throw new InvalidOptionError(
+      'identifier',
+      `identifier is "${job.identifier}": an embedding is a word of its own, ${embeddingToken(job.name)}. Leave it out.`,
+    );
+  }
+  const rareWord = () =>
+    settings.rareIdentifier
       ? chooseIdentifier(base.tokenizer, job.className, random, job.usedIdentifiers)
-      : '');
+      : '';
+  const identifier = kind === 'embedding' ? embeddingToken(job.name) : (job.identifier ?? rareWord());
   if (job.identifier !== null && identifier !== '')
     for (const warning of checkIdentifier(base.tokenizer, identifier)) onWarning(warning);
   checkTraining(base, settings);
@@ -150,23 +159,26 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   }
   const side = settings.resolution ?? usualSide(base);
   latentSize(base, { resolution: side });
+  const subject = { name: job.name, className: job.className, identifier, kind };
   const prompts = {
-    instance: fillPrompt(settings.instancePrompt, { identifier, className: job.className }),
-    class: fillPrompt(settings.classPrompt, { identifier, className: job.className }),
+    instance: fillPrompt(settings.instancePrompt, subject),
+    templates: settings.promptTemplates.map((template) => fillPrompt(template, subject)),
+    class: fillPrompt(settings.classPrompt, subject),
   };
+  const added = kind === 'embedding' ? [{ token: identifier, vectors: settings.vectors }] : [];
   if (settings.prior !== 'none' && prompts.instance === prompts.class) {
     onWarning(
       `"${prompts.instance}" is the prompt of the photos and of what is to stay as it is: the two pull against each other. Set prior to none, or give an identifier.`,
     );
   }
-  const subject = { name: job.name, className: job.className, identifier };
-  const samples = { prompts: samplePrompts(settings, subject), side, seed: job.seed };
+  const samples = { prompts: samplePrompts(settings, subject), token: identifier, side, seed: job.seed };
   const inEffect = {
     ...settings,
     preset,
     rareIdentifier: identifier !== '',
     resolution: side,
     instancePrompt: prompts.instance,
+    promptTemplates: prompts.templates,
     classPrompt: prompts.class,
   };
   onProgress({ phase: 'load', step: 1, steps: 1 });
@@ -208,15 +220,31 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
   const promptOf = async (text: string) => {
     const before = known.get(text);
     if (before) return before;
-    const { tokens, cut } = tokenizePrompt(base, text);
+    const { tokens, cut } = tokenizePrompt(base, text, added);
     if (cut !== '') onWarning(`"${text}" is longer than this model reads; cut off was: "${cut}".`);
-    const prompt = { tokens, condition: (await textEncoder.encode([[tokens]]))[0]! };
+    const prompt = encodesText(settings)
+      ? { tokens }
+      : { tokens, condition: (await textEncoder.encode([[tokens]]))[0]! };
     known.set(text, prompt);
     return prompt;
   };
   const trainingPhotos: TrainingPhoto[] = [];
   for (const i of photos.keys()) {
-    trainingPhotos.push({ variants: latents[i]!, prompt: await promptOf(captions[i] ?? prompts.instance) });
+    const caption = captions[i];
+    const texts =
+      caption === undefined && prompts.templates.length > 0
+        ? prompts.templates
+        : [caption ?? prompts.instance];
+    const silent = texts.find((text) => added.some(({ token }) => !text.includes(token)));
+    if (silent !== undefined) {
+      throw new InvalidOptionError(
+        'instancePrompt',
+        `"${silent}" does not speak of the subject, so an embedding learns nothing from it: write {subject} where it belongs.`,
+      );
+    }
+    const own: TrainingPrompt[] = [];
+    for (const text of texts) own.push(await promptOf(text));
+    trainingPhotos.push({ variants: latents[i]!, prompts: own });
   }
   const started = job.start ? withTrained(base, job.start.folder) : base;
   const run: DreamBoothRun = {
@@ -225,6 +253,7 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
     seed: job.seed,
     photos: trainingPhotos,
     classImages: latents.slice(photos.length).map(([one]) => one!),
+    className: job.className,
     classPrompt: await promptOf(prompts.class),
     noPrompt: {
       tokens: tokenizePrompt(base, '').tokens,

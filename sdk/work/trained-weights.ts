@@ -7,6 +7,8 @@ import { float32ToHalf } from '../half';
 import type { LoraLayers, LoraMatrices } from '../lora/lora-layers';
 import { toDiffusers } from '../lora/write-lora';
 import { type BaseModel, type ComponentName, type ModelPart, tensorsOf } from '../models/base-model';
+import type { EmbeddingRows } from '../subjects/embedding-file';
+import { writeEmbedding } from '../subjects/embedding-subject';
 import { makeFolder } from '../subjects/home';
 import { type DataType, float32, type Tensor } from '../tensor';
 import type { TrainedWeights } from '../training/train-dreambooth';
@@ -28,7 +30,18 @@ export function trainedLora({ parameters, trained }: TrainedWeights, alpha: numb
   return layers;
 }
 
-/** A LoRA as one file in diffusers' naming; a fully trained component as a folder of its own, in the base's precision. */
+/** The vectors for each text encoder; empty where no embedding was trained. */
+export function trainedEmbedding({ parameters, trained }: TrainedWeights): EmbeddingRows {
+  return Object.fromEntries(
+    Object.entries(trained).flatMap(([component, how]) => {
+      if (how.kind !== 'embedding') return [];
+      const values = parameters.get(`${component}.addedTokens`)!;
+      return [[component, float32([how.vectors, values.length / how.vectors], values)]];
+    }),
+  );
+}
+
+/** A LoRA or an embedding as one file, a LoRA in diffusers' naming; a fully trained component as a folder of its own, in the base's precision. */
 export function writeTrainedWeights(
   folder: string,
   weights: TrainedWeights,
@@ -46,6 +59,8 @@ export function writeTrainedWeights(
     makeFolder(join(folder, component));
     writeSafetensors(join(folder, component, weightsFile(component)), tensors, { format: 'pt' });
   }
+  const rows = trainedEmbedding(weights);
+  if (Object.keys(rows).length > 0) writeEmbedding(folder, rows);
   const layers = trainedLora(weights, alpha);
   if (layers.size > 0)
     writeSafetensors(join(folder, 'lora.safetensors'), toDiffusers(layers, 'float32'), { format: 'pt' });

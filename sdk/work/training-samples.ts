@@ -11,7 +11,7 @@ import { type MentionedSubject, ownPrompt } from '../subjects/prompt';
 import type { TrainingSettings } from '../training/presets';
 import type { TrainedWeights } from '../training/train-dreambooth';
 import { latentSize, loadPipeline, type OpenedBase, sessionsOf } from './loaded-base';
-import { trainedLora, withTrained, writeTrainedWeights } from './trained-weights';
+import { trainedEmbedding, trainedLora, withTrained, writeTrainedWeights } from './trained-weights';
 import type { WorkContext } from './work-context';
 
 export const samplesFolder = 'samples';
@@ -22,6 +22,8 @@ export interface SampledSubject extends MentionedSubject {
 
 export interface Samples {
   readonly prompts: readonly string[];
+  /** What an embedding is called in them. */
+  readonly token: string;
   /** Pixels a side. */
   readonly side: number;
   /** Of the first prompt; the next has the next. Not the training's generator, which never notices. */
@@ -44,7 +46,7 @@ export async function drawSamples(
   weights: TrainedWeights,
   opened: OpenedBase,
   settings: TrainingSettings,
-  { prompts, side, seed }: Samples,
+  { prompts, token, side, seed }: Samples,
   context: WorkContext,
 ): Promise<string[]> {
   const { defaults } = opened;
@@ -52,7 +54,9 @@ export async function drawSamples(
   const steps = settings.sampleSteps ?? defaults.steps;
   const scheduler = settings.drawScheduler ?? defaultSchedulerName;
   const layers = trainedLora(weights, settings.alpha);
-  const chunked = prompts.map((prompt) => tokenizeChunks(opened.base, prompt));
+  const rows = trainedEmbedding(weights);
+  const embeddings = settings.kind === 'embedding' ? [{ token, vectors: settings.vectors, rows }] : [];
+  const chunked = prompts.map((prompt) => tokenizeChunks(opened.base, prompt, embeddings));
   const shape: PipelineShape = {
     pictures: 1,
     size: latentSize(opened.base, { resolution: side }),
@@ -86,6 +90,7 @@ export async function drawSamples(
         zeroTerminalSnr: settings.zeroTerminalSnr,
         guidanceScale,
         loras: [{ layers, weight: 1 }],
+        embeddings,
         signal: context.signal,
         onStep(done, of) {
           context.onProgress({

@@ -4,6 +4,8 @@ import type { WeightAverageOptions } from '../../sdk/training/weight-average';
 
 export interface ScriptSettings {
   readonly full: boolean;
+  /** How many vectors of an added token are trained, and nothing else; 0: no such training. */
+  readonly vectors: number;
   readonly trainTextEncoder: boolean;
   readonly learningRate: number;
   readonly learningRateSchedule: string;
@@ -22,7 +24,8 @@ export interface ScriptSettings {
   /** Of the text encoders. */
   readonly textLearningRate: number;
   readonly textWeightDecay: number;
-  readonly maxGradientNorm: number;
+  /** Absent: gradients are not clipped. */
+  readonly maxGradientNorm?: number;
   /** Of the LoRA; absent: equal to the rank. */
   readonly alpha?: number;
   readonly zeroTerminalSnr: boolean;
@@ -41,6 +44,7 @@ interface ScriptDefaults {
   readonly textLearningRate?: number;
   readonly weightDecay?: number;
   readonly textWeightDecay?: number;
+  readonly embedding?: true;
 }
 
 const scripts: Readonly<Record<string, ScriptDefaults>> = {
@@ -53,6 +57,7 @@ const scripts: Readonly<Record<string, ScriptDefaults>> = {
     weightDecay: 1e-4,
     textWeightDecay: 1e-3,
   },
+  'textual_inversion.py': { full: false, learningRate: 1e-4, embedding: true },
   // Ours, in fixtures/golden: on diffusers' parts, what its scripts lack or have wrong.
   'make-training-runs.py': { full: false, learningRate: 1e-3 },
 };
@@ -62,7 +67,7 @@ const numbers =
   `learning_rate lr_warmup_steps max_train_steps lr_num_cycles lr_power gradient_accumulation_steps prior_loss_weight
   snr_gamma adam_beta1 adam_beta2 adam_epsilon adam_weight_decay max_grad_norm rank lora_alpha train_batch_size
   lora_dropout text_encoder_lr adam_weight_decay_text_encoder noise_offset unmasked_weight ema_decay
-  ema_update_after`.split(/\s+/);
+  ema_update_after num_vectors`.split(/\s+/);
 const flags =
   `with_prior_preservation train_text_encoder scale_lr offset_noise full masks zero_terminal_snr use_ema
   ema_warmup`.split(/\s+/);
@@ -107,7 +112,8 @@ export function readScriptArguments(script: string, args: readonly string[]): Sc
   const weightDecay = number('adam_weight_decay', defaults.weightDecay ?? 1e-2);
   return {
     full: defaults.full || given.has('full'),
-    trainTextEncoder: given.has('train_text_encoder'),
+    vectors: defaults.embedding ? number('num_vectors', 1) : 0,
+    trainTextEncoder: given.has('train_text_encoder') || defaults.embedding === true,
     learningRate,
     learningRateSchedule: given.get('lr_scheduler') ?? 'constant',
     warmupSteps: number('lr_warmup_steps', 500),
@@ -129,7 +135,7 @@ export function readScriptArguments(script: string, args: readonly string[]): Sc
       defaults.textWeightDecay === undefined
         ? weightDecay
         : number('adam_weight_decay_text_encoder', defaults.textWeightDecay),
-    maxGradientNorm: number('max_grad_norm', 1),
+    ...(defaults.embedding ? {} : { maxGradientNorm: number('max_grad_norm', 1) }),
     ...optional('alpha', 'lora_alpha'),
     zeroTerminalSnr: given.has('zero_terminal_snr'),
     // The scripts have a flag for 0.1.

@@ -39,7 +39,9 @@ export function parametersIn(
     const [, path, matrix] = /^(.*)\.lora_([AB])(?:\.\w+)?\.weight$/.exec(rest.join('/')) ?? [];
     const own = path ? `${path}.${matrix === 'A' ? 'down' : 'up'}` : rest.join('/');
     const canonical =
-      component === 'unet' ? own : [...canonicalKeys('CLIPTextModel', new Map([[own, 0]])).keys()][0];
+      component === 'unet' || own === 'addedTokens'
+        ? own
+        : [...canonicalKeys('CLIPTextModel', new Map([[own, 0]])).keys()][0];
     if (canonical) found.set(`${component}.${canonical}`, key);
   }
   return found;

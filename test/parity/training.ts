@@ -31,6 +31,7 @@ const kinds: Readonly<Record<string, RegExp>> = {
   'train-lora': /^train-lora(?!-text-encoder)/,
   'train-lora-text-encoder': /^train-lora-text-encoder/,
   'train-full': /^train-full/,
+  'train-embedding': /^train-embedding/,
 };
 
 export async function* checkTraining(checkpoint: Checkpoint): AsyncGenerator<Finding> {
@@ -71,7 +72,7 @@ async function* checkRun(name: string, base: BaseModel, reference: Reference): F
         },
       ]),
     ),
-    maxGradientNorm: settings.maxGradientNorm,
+    ...(settings.maxGradientNorm === undefined ? {} : { maxGradientNorm: settings.maxGradientNorm }),
     gradientAccumulationSteps: settings.accumulation,
   };
 
@@ -120,13 +121,14 @@ async function* checkRun(name: string, base: BaseModel, reference: Reference): F
 function trainedParts(reference: Reference, base: BaseModel, settings: ScriptSettings) {
   const part = (component: ComponentName): Trained => {
     if (settings.full) return { kind: 'full' };
+    if (settings.vectors > 0) return { kind: 'embedding', vectors: settings.vectors };
     const targets = targetsIn(reference, component);
     const rank = targets[0]?.down[0] ?? 1;
     return { kind: 'lora', targets, scale: (settings.alpha ?? rank) / rank };
   };
   const encoders = settings.trainTextEncoder ? base.family.textEncoders : [];
   return {
-    unet: part('unet'),
+    ...(settings.vectors > 0 ? {} : { unet: part('unet') }),
     ...(settings.trainTextEncoder
       ? { textEncoders: Object.fromEntries(encoders.map((name) => [name, part(name)])) }
       : {}),
@@ -146,7 +148,7 @@ function initialValues(reference: Reference, base: BaseModel, settings: ScriptSe
 /** The layers that we choose unasked are those of the script. */
 function* checkTargets(name: string, base: BaseModel, trained: ReturnType<typeof trainedParts>): Findings {
   const parts: Readonly<Partial<Record<ComponentName, Trained>>> = {
-    unet: trained.unet,
+    ...(trained.unet ? { unet: trained.unet } : {}),
     ...trained.textEncoders,
   };
   for (const component of trainableComponents(base)) {

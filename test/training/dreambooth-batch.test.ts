@@ -53,7 +53,7 @@ function source(
   return {
     base,
     settings: effectiveSettings('sd15-lora', settings),
-    photos: photos.map((one, i) => ({ variants: [one], prompt: prompt('a sks dog', 10 + i) })),
+    photos: photos.map((one, i) => ({ variants: [one], prompts: [prompt('a sks dog', 10 + i)] })),
     classImages,
     classPrompt: prompt('a dog', 2),
     noPrompt: prompt('', 0),
