@@ -147,7 +147,7 @@ describe('photos', () => {
 describe('class, identifier and settings', () => {
   test.each<[Partial<PersonalizationRequest>, RegExp]>([
     [{ className: '<|endoftext|>' }, /contains a special token/],
-    [{ identifier: '' }, /identifier "" has no tokens/],
+    [{ identifier: ' ' }, /identifier " " has no tokens/],
     [{ settings: { resolution: 60 } }, /resolution is 60; this base makes multiples of 8 pixels: 64/],
     [{ settings: { targetModules: ['nothing'] } }, /nothing: no layer of the unet ends so\. Usual are to_q,/],
   ])('%j is refused', async (request, message) => {
