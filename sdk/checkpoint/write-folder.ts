@@ -48,7 +48,7 @@ export async function writeDiffusersFolder(
     await writeLargeSafetensors(join(target, name, weightsFile(name)), weights, { format: 'pt' }, signal);
   }
   mkdirSync(join(target, 'scheduler'));
-  await put(join('scheduler', 'scheduler_config.json'), schedulerConfig);
+  json(join('scheduler', 'scheduler_config.json'), schedulerConfig);
   for (const [name, files] of tokenizers) {
     index[name] ??= ['transformers', 'CLIPTokenizer'];
     if (existsSync(join(directory, name))) await cp(join(directory, name), join(target, name), copying);

@@ -26,6 +26,7 @@ import type { WeightedLora } from '../lora/lora-weights';
 import { inType, withLoras } from '../lora/merge';
 import { fromFile } from '../lora/read-lora';
 import type { LoraDataType } from '../lora/write-lora';
+import { withZeroTerminalSnr } from '../schedulers/zero-terminal-snr';
 import { dataTypes, type StoredTensor, sizeOf } from '../tensor';
 import { loraFile } from './lora-export';
 import { misreadSettings } from './misread-settings';
@@ -49,7 +50,7 @@ export interface CheckpointExport {
 
 /**
  * Writes the base at `basePath` with `subjects` merged in: LoRA added, of one subject learned whole its weights in
- * place of the base's. One tensor is in memory at a time. Returns the path. Throws WrongBaseError, InvalidOptionError,
+ * place of the base's; with zero terminal SNR in the noise schedule where one was learned so. One tensor is in memory at a time. Returns the path. Throws WrongBaseError, InvalidOptionError,
  * DiskFullError, UnwritablePathError; nothing half-written is left.
  */
 export async function exportCheckpoint(
@@ -58,7 +59,13 @@ export async function exportCheckpoint(
   basePath: string,
 ): Promise<string> {
   refuseMixture(subjects, basePath);
-  const checkpoint = openCheckpoint(basePath);
+  const checkpoint = withLearnedNoise(openCheckpoint(basePath), subjects);
+  for (const { subject } of subjects) {
+    if (subject.base.vae === undefined) continue;
+    onWarning?.(
+      `@${subject.name} was learned with the autoencoder at ${subject.base.vae}; the exported model has the base's own. Name the other one to the program that draws.`,
+    );
+  }
   const tensors = mergedTensors(checkpoint, subjects, dtype);
   const target = resolve(out);
   if (target.endsWith('.safetensors')) {
@@ -102,6 +109,16 @@ function refuseMixture(subjects: readonly WeightedSubject[], basePath: string): 
       `@${whole.subject.name} was learned by changing the whole model: it is exported alone, with the weight 1.`,
     );
   }
+}
+
+/** The noise that a subject was learned with, where that is not the base's: whoever draws goes by the config. */
+function withLearnedNoise(
+  checkpoint: DiffusersFolder,
+  subjects: readonly WeightedSubject[],
+): DiffusersFolder {
+  const toNoiseAlone = subjects.some(({ subject }) => subject.settings['zeroTerminalSnr'] === true);
+  if (!toNoiseAlone) return checkpoint;
+  return { ...checkpoint, schedulerConfig: withZeroTerminalSnr(checkpoint.schedulerConfig) };
 }
 
 function mergedTensors(

@@ -5,7 +5,14 @@ import { type BaseModel, readBaseModel } from '../models/base-model';
 import type { StoredTensor } from '../tensor';
 
 /** Of the noise schedule; how a sampler walks it is the reader's own choice. */
-const schedule = ['num_train_timesteps', 'beta_start', 'beta_end', 'beta_schedule', 'prediction_type'];
+const schedule = [
+  'num_train_timesteps',
+  'beta_start',
+  'beta_end',
+  'beta_schedule',
+  'prediction_type',
+  'rescale_betas_zero_snr',
+];
 
 /**
  * The settings of `checkpoint` that a reader of `file`, its tensors under single files' keys, would take otherwise,
@@ -40,6 +47,9 @@ export function misreadSettings(
   ];
 }
 
-const scheduleDefaults: Readonly<Record<string, unknown>> = { prediction_type: 'epsilon' };
+const scheduleDefaults: Readonly<Record<string, unknown>> = {
+  prediction_type: 'epsilon',
+  rescale_betas_zero_snr: false,
+};
 const value = (object: object, name: string): unknown => (object as Record<string, unknown>)[name];
 const same = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b);

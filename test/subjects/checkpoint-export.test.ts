@@ -238,6 +238,28 @@ describe('a subject learned by changing the whole model', () => {
   });
 });
 
+test('zero terminal SNR goes with the weights that were learned so', async () => {
+  const base = baseOf('sd21-tiny');
+  const own = openCheckpoint(base).schedulerConfig;
+  const plain = learned(home, 'grey', randomLora(base, ['to_q']), base);
+  const subject = {
+    ...plain,
+    settings: { ...plain.settings, zeroTerminalSnr: true },
+    base: { ...plain.base, vae: '/elsewhere/vae' },
+  };
+  const warnings: string[] = [];
+  for (const out of ['dark', 'dark.safetensors']) {
+    const how = { out: join(folder, out), dtype: null, onWarning: (told: string) => warnings.push(told) };
+    const path = await exportCheckpoint([{ subject, weight: 1 }], how, base);
+    expect(openCheckpoint(path).schedulerConfig).toEqual({
+      ...own,
+      rescale_betas_zero_snr: true,
+      timestep_spacing: 'trailing',
+    });
+  }
+  expect(warnings.join()).toMatch(/@grey was learned with the autoencoder at \/elsewhere\/vae/);
+});
+
 describe('bad places and bases', () => {
   const base = baseOf('sd15-tiny');
   const subject = learned(home, 'placed', randomLora(base, ['to_q']), base);
