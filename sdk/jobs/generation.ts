@@ -28,7 +28,7 @@ export interface GenerateRequest {
   readonly seed?: number;
   /** Default: that of the subjects, else the engine's. */
   readonly base?: string;
-  /** An autoencoder in place of the base's own, a folder or a `.safetensors` file; `base` for that. Default: the subject's. */
+  /** An autoencoder in place of the base's own, a folder or a `.safetensors` file; `base` for that. Default: as the first subject was learned. */
   readonly vae?: string;
   readonly steps?: number;
   readonly guidanceScale?: number;
@@ -37,7 +37,7 @@ export interface GenerateRequest {
   /** In pixels. */
   readonly width?: number;
   readonly height?: number;
-  /** Default: the first subject's `drawScheduler`, as steps and guidance, else `dpmpp_2m_karras`. */
+  /** Default: the first subject's `drawScheduler`, a LoRA's before an embedding's, as steps and guidance, else `dpmpp_2m_karras`. */
   readonly scheduler?: string;
   /** Lin et al. 2023: how much of the contrast that guidance adds is taken back, 0 to 1; default 0. */
   readonly guidanceRescale?: number;
@@ -106,8 +106,9 @@ export function prepareGeneration(
     request.base,
     defaultBase,
   );
-  // The first subject's recipe may say how it is drawn.
-  const usual: PersonalizationSettings = subjects[0]?.subject.settings ?? {};
+  // The first subject's recipe may say how it is drawn; a word among others goes with any.
+  const leading = (subjects.find(({ subject }) => subject.kind !== 'embedding') ?? subjects[0])?.subject;
+  const usual: PersonalizationSettings = leading?.settings ?? {};
   return {
     prompt,
     text: wanted.text,
@@ -115,7 +116,7 @@ export function prepareGeneration(
     negativeText: unwanted.text,
     subjects,
     basePath: basePath(base),
-    vaePath: autoencoderPath(request.vae ?? subjects[0]?.subject.base.vae ?? defaultVae),
+    vaePath: autoencoderPath(request.vae ?? leading?.base.vae ?? defaultVae),
     baseName: isAbsolute(base) ? basename(base) : base,
     seeds: Array.from({ length: count }, (_, i) => seed + i),
     steps: whole('steps', request.steps, 1, 1000) ?? usual.drawSteps ?? null,

@@ -208,8 +208,9 @@ function learnedWithZeroTerminalSnr(
   { onWarning }: WorkContext,
 ): boolean {
   const [learned, others] = [true, false].map((is) =>
-    subjects.flatMap(({ subject: { name, settings } }) =>
-      (settings['zeroTerminalSnr'] === true) === is ? [`@${name}`] : [],
+    subjects.flatMap(({ subject: { name, kind, settings } }) =>
+      // An embedding made elsewhere does not say.
+      (settings['zeroTerminalSnr'] ?? (kind === 'embedding' ? undefined : false)) === is ? [`@${name}`] : [],
     ),
   ) as [string[], string[]];
   if (learned.length === 0) return false;

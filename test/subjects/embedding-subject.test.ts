@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -10,6 +10,7 @@ import { createRandom } from '../../sdk/random';
 import { openHome } from '../../sdk/subjects/home';
 import { deleteSubject, listSubjects, renameSubject } from '../../sdk/subjects/subjects';
 import { float32, type Tensor } from '../../sdk/tensor';
+import { learned, randomLora } from '../exports/subject';
 
 const base = (name: string) => join(import.meta.dirname, `../../fixtures/golden/${name}-tiny`);
 const folder = mkdtempSync(join(tmpdir(), 'embeddings-'));
@@ -154,5 +155,16 @@ describe('drawn', () => {
     await expect(draw('@mug and @cup-2')).rejects.toThrow('stand in the text as <mug>');
     deleteSubject(home, 'mug');
     await expect(draw('@mug')).rejects.toThrow('There is no subject @mug');
+  });
+
+  test('beside a LoRA, as that one’s recipe says', async () => {
+    const { folder: place } = learned(home, 'rex', randomLora(base('sd15'), ['to_q']), base('sd15'));
+    const record = JSON.parse(readFileSync(join(place, 'subject.json'), 'utf8'));
+    Object.assign(record.settings, { drawSteps: 3, drawScheduler: 'ddim', clipSkip: 1 });
+    writeFileSync(join(place, 'subject.json'), JSON.stringify(record));
+    const [image] = await engine.generate({ prompt: '@rex in a @jar', seed: 1, negativePrompt: '@jar' });
+    const [other] = await engine.generate({ prompt: 'in a @jar, @rex', seed: 1 });
+    for (const one of [image, other])
+      expect(one!.settings).toMatchObject({ steps: 3, scheduler: 'ddim', clipSkip: 1 });
   });
 });
