@@ -20,15 +20,23 @@ export function continuedSubject(home: Home, typed: string): Subject {
   );
 }
 
+/** What has the subject's words in it as they were. */
+const written: readonly string[] = ['instancePrompt', 'promptTemplates', 'classPrompt'];
+
 /**
  * The subject's own settings with `given` over them; of another preset, that one's with the subject's kind of weights.
- * Throws InvalidOptionError for another kind of weights than the subject has.
+ * Where it gets other `words`, the prompts are those of the preset again, with them. Throws InvalidOptionError for another kind of weights than the subject has.
  */
 export function continuedSettings(
-  { name, settings: stored }: Subject,
+  subject: Subject,
   given: PersonalizationSettings,
+  words: Pick<Subject, 'identifier' | 'className'>,
 ): PersonalizationSettings {
-  const own = Object.fromEntries(Object.entries(stored).filter(([key]) => known.has(key)));
+  const { name, settings: stored } = subject;
+  const sameWords = words.identifier === subject.identifier && words.className === subject.className;
+  const own = Object.fromEntries(
+    Object.entries(stored).filter(([key]) => known.has(key) && (sameWords || !written.includes(key))),
+  );
   const weights = Object.fromEntries(fixed.flatMap((key) => (key in own ? [[key, own[key]]] : [])));
   const asked = given as Readonly<Record<string, unknown>>;
   for (const [key, value] of Object.entries(weights)) {

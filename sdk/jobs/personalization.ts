@@ -71,7 +71,9 @@ export async function startJob(
   const { images, name = source?.name, identifier = source?.identifier ?? null } = request;
   const className = checkClass(request.className ?? source?.className ?? '');
   const given = checkSettings(request.settings ?? {});
-  const settings = source ? continuedSettings(source, given) : given;
+  const settings = source
+    ? continuedSettings(source, given, { className, identifier: identifier ?? source.identifier })
+    : given;
   const preset: Preset | undefined = settings.preset && presets[settings.preset];
   // The same draws over again would add less than others.
   const seed = request.seed ?? (source ? source.seed + 1 : (preset?.seed ?? 0));

@@ -137,7 +137,10 @@ export function listSubjects(home: Home, onBroken?: (error: BrokenFileError) => 
 export function renameSubject(home: Home, name: string, newName: string): Subject {
   const { folder } = readSubject(home, name);
   checkSubjectName(newName);
-  if (newName !== name) moveToName(home, newName, folder);
+  if (newName !== name) {
+    forgetReplaced(home, name);
+    moveToName(home, newName, folder);
+  }
   return readSubject(home, newName);
 }
 
@@ -146,6 +149,7 @@ export function deleteSubject(home: Home, name: string): void {
   if (!isName(name) || lstatSync(join(home.subjects, name), { throwIfNoEntry: false }) === undefined) {
     throw new UnknownSubjectError(name, nearestFirst(name, subjectNames(home)));
   }
+  forgetReplaced(home, name);
   // First out of sight in one step, so that being ended half-way leaves no half a subject.
   const doomed = join(home.subjects, `.deleted-${randomBytes(6).toString('hex')}`);
   renameSync(join(home.subjects, name), doomed);
@@ -174,6 +178,10 @@ function replaceFolder(home: Home, name: string, folder: string): void {
   }
   rmSync(aside, { recursive: true, force: true });
 }
+
+/** What a process that died after a replacement left, before the name is free, or the old subject would be put back. */
+const forgetReplaced = (home: Home, name: string) =>
+  rmSync(asideOf(home, name), { recursive: true, force: true });
 
 /** A subject that was being replaced when the process died is its old self again. */
 function putBack(home: Home, name: string): void {

@@ -1,5 +1,6 @@
 /** Going on with a finished subject, on real work: from its weights, with its photos; nothing is lost until it is done. */
 import {
+  cpSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -233,4 +234,24 @@ test('a subject whose replacement was broken off between two renames is its old 
   renameSync(subject.folder, join(engine.home.subjects, '.replaced-rex'));
   expect(readSubject(engine.home, 'rex').id).toBe(subject.id);
   await expect(learn(engine)).rejects.toThrow(NameTakenError);
+});
+
+test('under another noun it is learned and drawn with that one', async () => {
+  const engine = engineIn('cat');
+  const { identifier } = await learn(engine, { steps: 1 });
+  const cat = await goOn(engine, { name: 'tom', className: 'cat', settings: { steps: 1 } });
+  expect(cat).toMatchObject({ identifier, instancePrompt: `a photo of ${identifier} cat` });
+  expect(cat.settings).toMatchObject({ instancePrompt: `a photo of ${identifier} cat`, rank: 2 });
+});
+
+test('what a replacement left behind does not come back when the subject goes', async () => {
+  const engine = engineIn('left');
+  const { folder } = await learn(engine, { steps: 1 });
+  const left = join(engine.home.subjects, '.replaced-rex');
+  cpSync(folder, left, { recursive: true });
+  renameSubject(engine.home, 'rex', 'max');
+  expect(subjectNames(engine.home)).toEqual(['max']);
+  cpSync(folder.replace(/rex$/, 'max'), left.replace(/rex$/, 'max'), { recursive: true });
+  deleteSubject(engine.home, 'max');
+  expect(subjectNames(engine.home)).toEqual([]);
 });
