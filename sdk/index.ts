@@ -93,6 +93,7 @@ export type {
   EstimateMade,
   Phase,
   ProgressEvent,
+  RecipeChosen,
   SampleMade,
   StepEnd,
   Timed,

@@ -1,6 +1,7 @@
 /** What a command says: to people, or one JSON object a line to programs. Progress and warnings go to stderr. */
-import type { EstimateMade, ProgressEvent, SampleMade, StepEnd, Timed } from 'dreambooth';
+import type { EstimateMade, ProgressEvent, RecipeChosen, SampleMade, StepEnd, Timed } from 'dreambooth';
 import { createProgressView, duration, type ProgressView, phaseNames } from './progress-view';
+import { recipeLines } from './recipe-lines';
 
 export interface Failure {
   readonly code: string;
@@ -53,6 +54,10 @@ export function createOutput(stdout: Stream, stderr: Stream, json: boolean): Out
     else if (begun) emit(event);
     else early.push(event);
   };
+  const recipe = ({ kind: _, ...told }: RecipeChosen) => {
+    if (json) emit({ event: 'settings', ...told });
+    else for (const line of recipeLines(told)) say(line);
+  };
   const sample = ({ step, files }: SampleMade) => {
     if (json) emit({ event: 'sample', step, files });
     else say(`After ${step} steps: ${files.join(', ')}`);
@@ -99,6 +104,7 @@ export function createOutput(stdout: Stream, stderr: Stream, json: boolean): Out
       else if (event.kind === 'sample-made') sample(event);
       else if (event.kind === 'estimate-made') estimate(event);
       else if (event.kind === 'timed') timed(event);
+      else if (event.kind === 'recipe-chosen') recipe(event);
       else step(event);
     },
     endProgress: view.end,

@@ -24,9 +24,8 @@ function settingLines({ settings, seed }: Preset): string[] {
   const entries = Object.entries({ ...settings, ...(seed === undefined ? {} : { seed }) });
   const width = Math.max(...entries.map(([key]) => key.length));
   return entries.map(([key, value]) => {
-    const unset = key === 'resolution' || key.startsWith('draw') ? "the base's own" : 'none';
-    const text = value === null ? unset : Array.isArray(value) ? value.join(', ') : String(value);
-    return `    ${key.padEnd(width)}  ${text}`;
+    const text = value === null ? "the base's own" : Array.isArray(value) ? value.join(', ') : String(value);
+    return `    ${key.padEnd(width)}  ${text || 'none'}`;
   });
 }
 

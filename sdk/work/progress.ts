@@ -1,5 +1,8 @@
 /** What a run tells while it goes on, from the numerics up to whoever waits for it. */
 
+import type { SettingValue } from '../subjects/subjects';
+import type { PresetName } from '../training/presets';
+
 export const phases = [
   'download',
   'load',
@@ -29,6 +32,7 @@ export interface PhaseStep {
 /** Events of a run, one union. */
 export type ProgressEvent =
   | { readonly kind: 'job-start'; readonly job: string; readonly name: string }
+  | RecipeChosen
   | StepEnd
   | SampleMade
   | EstimateMade
@@ -59,6 +63,18 @@ export interface Estimate {
     readonly memoryBytes: number;
     readonly seconds: number;
   }[];
+}
+
+/** By what a subject is learned, told before the work begins. */
+export interface RecipeChosen {
+  readonly kind: 'recipe-chosen';
+  readonly preset: PresetName;
+  /** All in effect. */
+  readonly settings: Readonly<Record<string, SettingValue>>;
+  /** Settings that are not the preset's. */
+  readonly changed: readonly string[];
+  /** That the subject's weights will take. */
+  readonly bytes: number;
 }
 
 /** Pictures drawn with what was learned so far (`sampleEvery`). */

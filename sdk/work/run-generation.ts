@@ -88,7 +88,7 @@ export const runGeneration: RunGeneration = async (request, context) => {
   const { signal, onProgress } = context;
   onProgress({ phase: 'load', step: 0, steps: 1 });
   const opened = openBase(request.basePath, request.vaePath);
-  if (request.baseFingerprint !== null && request.baseFingerprint !== opened.fingerprint) {
+  if (request.baseFingerprint !== null && request.baseFingerprint !== opened.contents) {
     context.onWarning(
       `The picture to be made again was drawn with another base model than ${request.basePath}, or with another version of it: name that one with --base.`,
     );
@@ -160,7 +160,7 @@ export const runGeneration: RunGeneration = async (request, context) => {
       const { name, kind, identifier, className } = subject;
       return { name, kind, identifier, className, weight };
     }),
-    base: { name: request.baseName, fingerprint: opened.fingerprint },
+    base: { name: request.baseName, fingerprint: opened.contents },
     versions: request.versions,
   };
   const encoded = photo && { photo: await pipeline.encode(photo.photo), strength: request.photo!.strength };

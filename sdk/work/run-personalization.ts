@@ -18,7 +18,7 @@ import type { SettingValue } from '../subjects/subjects';
 import { checkClassName, checkIdentifier, chooseIdentifier } from '../tokenizers/identifier';
 import type { PictureSize } from '../training/aspect-buckets';
 import { encodesText, type TrainingPhoto, type TrainingPrompt } from '../training/dreambooth-batch';
-import { effectiveSettings, type TrainingSettings } from '../training/presets';
+import { effectiveSettings, type PresetName, type TrainingSettings } from '../training/presets';
 import {
   checkTraining,
   type DreamBoothHooks,
@@ -40,7 +40,7 @@ import type { PersonalizationSettings } from './personalization-settings';
 import { type CaptionedSubject, captionPrompt } from './photo-captions';
 import { readMasks } from './photo-masks';
 import { readLora } from './run-generation';
-import { withTrained, writeTrainedWeights } from './trained-weights';
+import { trainedBytes, withTrained, writeTrainedWeights } from './trained-weights';
 import { readCheckpoint, writeCheckpoint } from './training-checkpoint';
 import { logFile, openTrainingLog } from './training-log';
 import {
@@ -181,6 +181,16 @@ export const runPersonalization: RunPersonalization = async (job, context) => {
     promptTemplates: prompts.templates,
     classPrompt: prompts.class,
   };
+  const usual = effectiveSettings(preset, {});
+  const changed = Object.entries(settings).filter(
+    ([name, value]) => String(value) !== String(usual[name as keyof TrainingSettings]),
+  );
+  context.onRecipe({
+    preset: preset as PresetName,
+    settings: inEffect,
+    changed: changed.map(([name]) => name),
+    bytes: trainedBytes(base, settings),
+  });
   onProgress({ phase: 'load', step: 1, steps: 1 });
 
   const classDrawn = settings.prior === 'images' ? settings.classImages : 0;

@@ -4,14 +4,38 @@ import { join } from 'node:path';
 import { openSafetensors, writeSafetensors } from '../checkpoint/safetensors';
 import { weightsFile } from '../checkpoint/write-folder';
 import { float32ToHalf } from '../half';
+import { loraTargets } from '../lora/lora';
 import type { LoraLayers, LoraMatrices } from '../lora/lora-layers';
 import { toDiffusers } from '../lora/write-lora';
 import { type BaseModel, type ComponentName, type ModelPart, tensorsOf } from '../models/base-model';
 import type { EmbeddingRows } from '../subjects/embedding-file';
 import { writeEmbedding } from '../subjects/embedding-subject';
 import { makeFolder } from '../subjects/home';
-import { type DataType, float32, type Tensor } from '../tensor';
+import { type DataType, float32, sizeOf, type Tensor } from '../tensor';
+import type { TrainingSettings } from '../training/presets';
 import type { TrainedWeights } from '../training/train-dreambooth';
+
+/** What the trained weights will take in a subject's folder. */
+export function trainedBytes(
+  base: BaseModel,
+  { kind, rank, targetModules, trainTextEncoder, vectors }: TrainingSettings,
+): number {
+  const components = ['unet', ...(trainTextEncoder ? base.family.textEncoders : [])] as const;
+  const sum = (sizes: readonly number[]) => sizes.reduce((all, size) => all + size, 0);
+  if (kind === 'embedding')
+    return 4 * vectors * sum(base.textEncoders.map(({ config }) => config.hiddenSize));
+  return sum(
+    components.map((component) => {
+      const tensors = tensorsOf(base, component);
+      if (kind === 'full')
+        return sum(
+          [...tensors.values()].map(({ dtype, shape }) => sizeOf(shape) * (dtype === 'float16' ? 2 : 4)),
+        );
+      const targets = loraTargets(tensors, targetModules, rank);
+      return 4 * sum(targets.map(({ down, up }) => sizeOf(down) + sizeOf(up)));
+    }),
+  );
+}
 
 /** The LoRA of all components; empty where none was trained as one. */
 export function trainedLora({ parameters, trained }: TrainedWeights, alpha: number): LoraLayers {

@@ -1,6 +1,6 @@
 import type { Device } from '../runtime/session';
 import type { Home } from '../subjects/home';
-import type { Estimate, PhaseStep } from './progress';
+import type { Estimate, PhaseStep, RecipeChosen } from './progress';
 
 /** What a run is given beside its task. It lives in the engine's process. */
 export interface WorkContext {
@@ -16,6 +16,8 @@ export interface WorkContext {
   readonly threads: number | null;
   /** Called when a phase begins (step 0) and after each of its steps. */
   readonly onProgress: (step: PhaseStep) => void;
+  /** What a subject is learned by, before it is. */
+  readonly onRecipe: (recipe: Omit<RecipeChosen, 'kind'>) => void;
   /** Pictures of a training as it is, and where they are. */
   readonly onSample: (step: number, files: readonly string[]) => void;
   /** Of a large base, before anything of it is loaded; then how long its start takes. */

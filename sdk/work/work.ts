@@ -45,6 +45,7 @@ export function createWorkerMethods(work: Work): WorkerMethods {
       onEstimate: (estimate) => onEvent({ kind: 'estimate-made', ...estimate }),
       onTimed: (what, seconds) => onEvent({ kind: 'timed', what, seconds }),
       onProgress: (step) => onEvent(measure(step)),
+      onRecipe: (recipe) => onEvent({ kind: 'recipe-chosen', ...recipe }),
       onSample: (step, files) => onEvent({ kind: 'sample-made', step, files }),
       onWarning: (message) => onEvent({ kind: 'warning-found', message }),
       signal,

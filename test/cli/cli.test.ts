@@ -8,6 +8,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -162,6 +163,19 @@ describe('learning and drawing', () => {
     ]);
     expect(learned.code).toBe(0);
     const told = events(learned.out);
+    expect(told.filter(({ event }) => event === 'settings')).toEqual([
+      {
+        event: 'settings',
+        preset: 'sd15-lora',
+        settings: expect.objectContaining({ steps: 3, rank: 4 }),
+        changed: expect.arrayContaining(['steps', 'classImages', 'checkpointEvery']),
+        bytes: expect.any(Number),
+      },
+    ]);
+    const written = statSync(join(home, 'subjects/rex/lora.safetensors')).size;
+    const [{ bytes }] = told.filter(({ event }) => event === 'settings');
+    expect(written).toBeGreaterThan(bytes);
+    expect(written).toBeLessThan(1.5 * bytes);
     const [sample, ...others] = told.filter(({ event }) => event === 'sample');
     expect(sample).toMatchObject({ step: 3, files: [expect.stringMatching(/3-1\.png$/)] });
     expect(others).toEqual([]);
@@ -261,6 +275,9 @@ describe('learning and drawing', () => {
     expect(message).toContain(`dreambooth resume ${job}`);
     const resumed = await start(['resume', job, '--home', join(folder, 'stopped')]);
     expect(resumed.code).toBe(0);
+    expect(resumed.err).toMatch(
+      /Preset sd15-lora, but steps=6, classImages=2, checkpointEvery=1 .*\nTrains a LoRA of rank 4, 6 steps at 0\.0001, on "a photo of \w+ dog"; \d+ kB in the end/,
+    );
     expect(resumed.out).toMatch(
       /Learned @max.*\nNext: dreambooth generate "a photo of @max in the snow" --home/,
     );

@@ -70,6 +70,7 @@ const context = (memoryCheck = true): WorkContext => ({
   memoryCheck,
   onEstimate: (estimate) => told.push(estimate),
   onTimed() {},
+  onRecipe() {},
   onProgress() {},
   onSample() {},
   onWarning() {},

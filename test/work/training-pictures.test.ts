@@ -162,6 +162,7 @@ describe('class images', () => {
       device: 'cpu',
       threads: null,
       onProgress() {},
+      onRecipe() {},
       onSample() {},
       onEstimate() {},
       onTimed() {},
