@@ -14,10 +14,17 @@ import type { Phase } from './progress';
 import { type Survey, surveying } from './survey';
 import type { WorkContext } from './work-context';
 
+export interface StageGraph {
+  readonly survey: Survey;
+  readonly runs: number;
+  /** How many graphs like it are loaded; default 1. */
+  readonly loaded?: number;
+}
+
 /** Graphs that are loaded at one time, and how often each is run. */
 export interface Stage {
   readonly phase: Phase;
-  readonly graphs: readonly { readonly survey: Survey; readonly runs: number }[];
+  readonly graphs: readonly StageGraph[];
   /** Bytes beside the graphs. */
   readonly state?: number;
 }
@@ -75,8 +82,11 @@ export async function foretell<Options>(
   throw new InsufficientMemoryError(what, { needed, available, fits });
 }
 
-const memoryOf = ({ graphs, state = 0 }: Stage): number =>
-  programs + state + graphs.reduce((sum, { survey }) => sum + survey.memory, 0);
+const memoryOf = (stage: Stage): number => programs + heldBy(stage);
+
+/** Bytes of its graphs and beside them. */
+export const heldBy = ({ graphs, state = 0 }: Stage): number =>
+  state + graphs.reduce((sum, { survey, loaded = 1 }) => sum + loaded * survey.memory, 0);
 
 /** Of a pipeline that draws `pictures` pictures with `steps` evaluations of the UNet each. */
 export async function drawingStage(

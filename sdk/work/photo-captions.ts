@@ -25,3 +25,21 @@ export function captionPrompt(
     ? { prompt: text, added: false }
     : { prompt: `${subject.instancePrompt}, ${text}`, added: true };
 }
+
+/** The prompts of photos that have a caption, by their places. */
+export function captionsOf(
+  photos: readonly { readonly name: string; readonly caption?: string | undefined }[],
+  subject: CaptionedSubject,
+  onWarning: (message: string) => void,
+): (string | undefined)[] {
+  const written = photos.map(({ caption }) =>
+    caption === undefined ? undefined : captionPrompt(caption, subject),
+  );
+  const added = photos.filter((_, i) => written[i]?.added).map(({ name }) => name);
+  if (added.length > 0) {
+    onWarning(
+      `The captions of ${added.join(', ')} do not speak of the subject: "${subject.instancePrompt}" is put before them. Write {subject} where it belongs.`,
+    );
+  }
+  return written.map((caption) => caption?.prompt);
+}

@@ -1,22 +1,15 @@
-/** A subject's photos and its class's pictures, as latents. */
-import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { fromPlanes, toPlanes } from '../images/pixel-planes';
-import { writePng } from '../images/png';
-import { readImage } from '../images/read-image';
+/** Photos cut to the sizes they are learned in, and pictures as latents. */
+import { toPlanes } from '../images/pixel-planes';
 import { resize, resizeShorterSide } from '../images/resize';
 import { centerOffset, crop, flipHorizontally, type RgbImage } from '../images/rgb-image';
 import type { BaseModel } from '../models/base-model';
-import { type PictureSizes, tokenizePrompt } from '../models/text-condition';
+import type { PictureSizes } from '../models/text-condition';
 import type { Random } from '../random';
 import { createEncoder } from '../sampling/autoencoder';
-import type { Pipeline } from '../sampling/pipeline';
-import { makeFolder } from '../subjects/home';
 import { aspectBuckets, coveringSize, nearestBucket, type PictureSize } from '../training/aspect-buckets';
 import type { TrainingPicture } from '../training/dreambooth-batch';
 import type { TrainingSettings } from '../training/presets';
-import { type OpenedBase, sessionsOf } from './loaded-base';
+import { sessionsOf } from './loaded-base';
 import { latentMask } from './photo-masks';
 import type { WorkContext } from './work-context';
 
@@ -137,62 +130,3 @@ export async function encodePictures(
   }
   return encoded;
 }
-
-export interface ClassImages {
-  readonly prompt: string;
-  readonly count: number;
-  readonly size: PictureSize;
-  readonly steps: number;
-  readonly guidanceScale: number;
-  readonly clipSkip: number;
-}
-
-/** Pictures of the class by the frozen base, several at a time; kept in the cache by all that makes them. */
-export async function classImages(
-  { prompt, count, size, steps, guidanceScale, clipSkip }: ClassImages,
-  { base, contents }: OpenedBase,
-  batch: number,
-  load: () => Promise<Pipeline>,
-  { home, onProgress, signal }: WorkContext,
-): Promise<RgbImage[]> {
-  const { width, height } = size;
-  const shape = width === height ? { side: width } : { width, height };
-  const made = {
-    ...{ fingerprint: contents, prompt, ...shape, steps, guidanceScale, scheduler, batch },
-    ...(clipSkip === 0 ? {} : { clipSkip }),
-  };
-  const key = createHash('sha256').update(JSON.stringify(made)).digest('hex').slice(0, 24);
-  const folder = makeFolder(join(home.cache, 'class-images', key));
-  const fileOf = (index: number) => join(folder, `${index}.png`);
-  const { tokens } = tokenizePrompt(base, prompt);
-  onProgress({ phase: 'class-images', step: 0, steps: count });
-  for (let first = 0; first < count; first += batch) {
-    signal.throwIfAborted();
-    const indices = Array.from({ length: batch }, (_, i) => first + i);
-    if (!indices.every((index) => existsSync(fileOf(index)))) {
-      const pipeline = await load();
-      const pictures = await pipeline.draw({
-        prompts: indices.map(() => [tokens]),
-        negativePrompt: null,
-        seeds: indices,
-        scheduler,
-        steps,
-        guidanceScale,
-        loras: [],
-        signal,
-      });
-      for (const [i, planes] of pictures.entries()) {
-        await writePng(fileOf(indices[i]!), fromPlanes(planes, size));
-      }
-    }
-    onProgress({
-      phase: 'class-images',
-      step: Math.min(count, first + batch),
-      steps: count,
-      imagesPerStep: 1,
-    });
-  }
-  return Promise.all(Array.from({ length: count }, (_, index) => readImage(fileOf(index))));
-}
-
-const scheduler = 'dpmpp_2m_karras';

@@ -10,7 +10,7 @@ import { makeFolder } from '../subjects/home';
 import { type MentionedSubject, ownPrompt } from '../subjects/prompt';
 import type { TrainingSettings } from '../training/presets';
 import type { TrainedWeights } from '../training/train-dreambooth';
-import { latentSize, loadPipeline, type OpenedBase, sessionsOf } from './loaded-base';
+import { latentSize, loadPipeline, type OpenedBase, sessionsOf, wantsTiles } from './loaded-base';
 import { trainedEmbedding, trainedLora, withTrained, writeTrainedWeights } from './trained-weights';
 import type { WorkContext } from './work-context';
 
@@ -61,6 +61,7 @@ export async function drawSamples(
     pictures: 1,
     size: latentSize(opened.base, { resolution: side }),
     guided: guidanceScale > 1,
+    tiled: wantsTiles(opened.base, side * side),
     // One pipeline for all: shorter prompts are filled up.
     chunks: Math.max(...chunked.map(({ length }) => length)),
     clipSkip: settings.clipSkip,

@@ -10,7 +10,7 @@ import { weightsDeclaredBy } from '../../sdk/models/declared-weights';
 import { availableMemory } from '../../sdk/runtime/memory';
 import { openHome } from '../../sdk/subjects/home';
 import { sizeOf } from '../../sdk/tensor';
-import { effectiveSettings } from '../../sdk/training/presets';
+import { effectiveSettings, type TrainingSettings } from '../../sdk/training/presets';
 import { foretellDrawing } from '../../sdk/work/estimate';
 import { type ForetoldTraining, foretellTraining } from '../../sdk/work/foretell-training';
 import type { Estimate } from '../../sdk/work/progress';
@@ -84,11 +84,10 @@ beforeEach(() => {
 
 const shape = { pictures: 1, size: [64, 64], guided: true, loraPaths: [] } as const;
 const training = (given: Parameters<typeof effectiveSettings>[1]): ForetoldTraining => ({
-  settings: effectiveSettings('sd15-lora', { steps: 10, ...given }),
+  settings: effectiveSettings('sd15-lora', { steps: 10, classImages: 3, ...given }),
   side: 512,
-  encoded: 4,
-  classImages: 3,
-  classSteps: 25,
+  photos: [{ width: 600, height: 600 }],
+  usual: { steps: 25, guidanceScale: 7.5 },
 });
 
 describe('drawing', () => {
@@ -136,6 +135,22 @@ describe('learning', () => {
     expect(parts.at(-1)!.memoryBytes).toBe(memoryBytes);
     expect(memoryBytes / gib).toBeGreaterThan(5);
     expect(memoryBytes / gib).toBeLessThan(11);
+  });
+
+  test('every graph that is held counts: of gathered gradients, of each shape of photos, of samples', async () => {
+    const needed = async (given: Partial<TrainingSettings>, photos: ForetoldTraining['photos'] = []) => {
+      told = [];
+      const one = training({ prior: 'none', ...given });
+      await foretellTraining(base, { ...one, photos: [...one.photos, ...photos] }, context(false));
+      return told[0]!.memoryBytes / gib;
+    };
+    const once = await needed({});
+    const graph = (await needed({ gradientAccumulationSteps: 4 })) - once;
+    expect(graph / once).toBeGreaterThan(0.8);
+    const wide = [{ width: 900, height: 600 }];
+    expect((await needed({ aspectBuckets: true }, wide)) - once).toBeCloseTo(graph, 1);
+    expect(await needed({}, wide)).toBe(once);
+    expect((await needed({ sampleEvery: 5 })) - once).toBeGreaterThan(1);
   });
 
   test('every weight takes the memory of weights, sums and their copies, and a LoRA is named', async () => {

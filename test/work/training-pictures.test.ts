@@ -1,25 +1,13 @@
-/** Photos as they are trained on, and class images as they are kept. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+/** Photos as they are trained on. */
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { openDiffusersFolder } from '../../sdk/checkpoint/diffusers-folder';
 import { readImage } from '../../sdk/images/read-image';
 import type { RgbImage } from '../../sdk/images/rgb-image';
-import { readBaseModel } from '../../sdk/models/base-model';
 import { createRandom } from '../../sdk/random';
-import type { Drawing, Pipeline } from '../../sdk/sampling/pipeline';
-import { openHome } from '../../sdk/subjects/home';
-import type { OpenedBase } from '../../sdk/work/loaded-base';
-import {
-  asWhole,
-  type ClassImages,
-  classImages,
-  trainedSizes,
-  variantsOf,
-} from '../../sdk/work/training-pictures';
-import { createLoadedModels, type WorkContext } from '../../sdk/work/work-context';
+import { asWhole, trainedSizes, variantsOf } from '../../sdk/work/training-pictures';
 
 let folder: string;
 beforeEach(() => {
@@ -130,97 +118,5 @@ describe('sizes', () => {
       expect(sizes).toEqual([8, 12, 0, expect.any(Number), 8, 6]);
     }
     expect(variants[0]!.picture.data[0]).toBe(variants[0]!.sizes[3] * 20);
-  });
-});
-
-describe('class images', () => {
-  const fixture = join(import.meta.dirname, '../../fixtures/golden/sd15-tiny');
-  const base = readBaseModel(openDiffusersFolder(fixture));
-  const wanted: ClassImages = {
-    prompt: 'a dog',
-    count: 3,
-    size: { width: 8, height: 8 },
-    steps: 2,
-    guidanceScale: 7.5,
-    clipSkip: 0,
-  };
-  let drawn: number[];
-  const pipeline: Pipeline = {
-    async draw({ seeds }: Drawing) {
-      drawn.push(...seeds);
-      return seeds.map((seed) => new Float32Array(3 * 8 * 8).fill(seed / 10));
-    },
-    encode: () => expect.fail('class images begin from no photo'),
-    async release() {},
-  };
-
-  function draw(change: Partial<ClassImages & { contents: string }> = {}, signal?: AbortSignal) {
-    const { contents = 'one', ...rest } = change;
-    const context: WorkContext = {
-      home: openHome(folder),
-      folder,
-      device: 'cpu',
-      threads: null,
-      onProgress() {},
-      onRecipe() {},
-      onSample() {},
-      onEstimate() {},
-      onTimed() {},
-      memoryCheck: true,
-      onWarning() {},
-      signal: signal ?? new AbortController().signal,
-      loadedModels: createLoadedModels(1),
-    };
-    drawn = [];
-    const opened = { base, contents } as OpenedBase;
-    return classImages({ ...wanted, ...rest }, opened, 2, async () => pipeline, context);
-  }
-
-  test('are drawn once for all that makes them, and more of them are added to those there are', async () => {
-    const first = await draw();
-    expect(first).toHaveLength(3);
-    expect(drawn).toEqual([0, 1, 2, 3]);
-    expect(await draw()).toEqual(first);
-    expect(drawn).toEqual([]);
-    expect((await draw({ count: 6 })).slice(0, 3)).toEqual(first);
-    expect(drawn).toEqual([4, 5]);
-  });
-
-  test.each<[string, Parameters<typeof draw>[0]]>([
-    ['base', { contents: 'other' }],
-    ['prompt', { prompt: 'a cat' }],
-    ['size', { size: { width: 16, height: 16 } }],
-    ['number of steps', { steps: 3 }],
-    ['guidance', { guidanceScale: 1 }],
-    ['skipped layers', { clipSkip: 1 }],
-  ])('are drawn anew for another %s', async (_, change) => {
-    await draw();
-    await draw(change).catch(() => {});
-    expect(drawn.length).toBeGreaterThan(0);
-    expect(readdirSync(join(folder, 'cache/class-images'))).toHaveLength(2);
-  });
-
-  test('a stop in between keeps those that are whole', async () => {
-    const stop = new AbortController();
-    const whole = pipeline.draw;
-    pipeline.draw = (drawing) => {
-      if (drawing.seeds[0] === 0) queueMicrotask(() => stop.abort());
-      return whole(drawing);
-    };
-    await expect(draw({}, stop.signal)).rejects.toThrow();
-    pipeline.draw = whole;
-    expect(drawn).toEqual([0, 1]);
-    await draw();
-    expect(drawn).toEqual([2, 3]);
-  });
-
-  test('one that is missing is drawn again, to the same picture', async () => {
-    const first = await draw();
-    const [key] = readdirSync(join(folder, 'cache/class-images'));
-    const file = join(folder, 'cache/class-images', key!, '1.png');
-    const bytes = readFileSync(file);
-    rmSync(file);
-    expect(await draw()).toEqual(first);
-    expect(readFileSync(file).equals(bytes)).toBe(true);
   });
 });

@@ -1,0 +1,112 @@
+/** Pictures of the class by the frozen base, for the prior; kept in the cache by all that makes them. */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { fromPlanes } from '../images/pixel-planes';
+import { writePng } from '../images/png';
+import { readImage } from '../images/read-image';
+import type { RgbImage } from '../images/rgb-image';
+import { tokenizePrompt } from '../models/text-condition';
+import type { Pipeline } from '../sampling/pipeline';
+import { makeFolder } from '../subjects/home';
+import type { PictureSize } from '../training/aspect-buckets';
+import type { TrainingSettings } from '../training/presets';
+import { latentSize, loadPipeline, type OpenedBase } from './loaded-base';
+import type { WorkContext } from './work-context';
+
+const scheduler = 'dpmpp_2m_karras';
+
+/** Pictures of the class in the sizes of the photos, of each size its photos' share. */
+export async function priorPictures(
+  opened: OpenedBase,
+  settings: TrainingSettings,
+  prompt: string,
+  photoSizes: readonly PictureSize[],
+  context: WorkContext,
+): Promise<RgbImage[]> {
+  const shares = new Map<string, { size: PictureSize; photos: number }>();
+  for (const size of photoSizes) {
+    const key = `${size.width}×${size.height}`;
+    shares.set(key, { size, photos: (shares.get(key)?.photos ?? 0) + 1 });
+  }
+  const wanted = [...shares.values()].map(({ size, photos }) => ({
+    prompt,
+    count: Math.ceil((settings.classImages * photos) / photoSizes.length),
+    size,
+    steps: opened.defaults.steps,
+    guidanceScale: settings.classGuidanceScale,
+    clipSkip: settings.clipSkip,
+  }));
+  const steps = wanted.reduce((sum, { count }) => sum + count, 0);
+  const { clipSkip } = settings;
+  const all: RgbImage[] = [];
+  for (const images of wanted) {
+    const before = all.length;
+    const size = latentSize(opened.base, images.size);
+    // As many as keep the processor busy where latents are small, one where they are large.
+    const pictures = Math.min(10, Math.max(1, Math.floor(1024 / (size[0] * size[1]))));
+    const shape = { pictures, size, guided: settings.classGuidanceScale > 1, loraPaths: [], clipSkip };
+    const load = () => loadPipeline(context, opened, '', shape);
+    const onProgress: WorkContext['onProgress'] = (progress) =>
+      context.onProgress({ ...progress, step: before + progress.step, steps });
+    all.push(...(await classImages(images, opened, pictures, load, { ...context, onProgress })));
+  }
+  return all;
+}
+
+export interface ClassImages {
+  readonly prompt: string;
+  readonly count: number;
+  readonly size: PictureSize;
+  readonly steps: number;
+  readonly guidanceScale: number;
+  readonly clipSkip: number;
+}
+
+/** Pictures of the class by the frozen base, several at a time; kept in the cache by all that makes them. */
+export async function classImages(
+  { prompt, count, size, steps, guidanceScale, clipSkip }: ClassImages,
+  { base, contents }: OpenedBase,
+  batch: number,
+  load: () => Promise<Pipeline>,
+  { home, onProgress, signal }: WorkContext,
+): Promise<RgbImage[]> {
+  const { width, height } = size;
+  const shape = width === height ? { side: width } : { width, height };
+  const made = {
+    ...{ fingerprint: contents, prompt, ...shape, steps, guidanceScale, scheduler, batch },
+    ...(clipSkip === 0 ? {} : { clipSkip }),
+  };
+  const key = createHash('sha256').update(JSON.stringify(made)).digest('hex').slice(0, 24);
+  const folder = makeFolder(join(home.cache, 'class-images', key));
+  const fileOf = (index: number) => join(folder, `${index}.png`);
+  const { tokens } = tokenizePrompt(base, prompt);
+  onProgress({ phase: 'class-images', step: 0, steps: count });
+  for (let first = 0; first < count; first += batch) {
+    signal.throwIfAborted();
+    const indices = Array.from({ length: batch }, (_, i) => first + i);
+    if (!indices.every((index) => existsSync(fileOf(index)))) {
+      const pipeline = await load();
+      const pictures = await pipeline.draw({
+        prompts: indices.map(() => [tokens]),
+        negativePrompt: null,
+        seeds: indices,
+        scheduler,
+        steps,
+        guidanceScale,
+        loras: [],
+        signal,
+      });
+      for (const [i, planes] of pictures.entries()) {
+        await writePng(fileOf(indices[i]!), fromPlanes(planes, size));
+      }
+    }
+    onProgress({
+      phase: 'class-images',
+      step: Math.min(count, first + batch),
+      steps: count,
+      imagesPerStep: 1,
+    });
+  }
+  return Promise.all(Array.from({ length: count }, (_, index) => readImage(fileOf(index))));
+}

@@ -1,0 +1,127 @@
+/** What a personalisation will do, of what was asked for and what the base is: all that can be said before anything is read. */
+import { InvalidOptionError, UnsupportedModelError, WrongBaseError } from '../errors';
+import { inpaints } from '../models/base-model';
+import { type AddedToken, checkClipSkip } from '../models/text-condition';
+import type { Random } from '../random';
+import { embeddingToken } from '../subjects/embedding-subject';
+import { fillPrompt } from '../subjects/prompt';
+import type { SettingValue } from '../subjects/subjects';
+import { checkClassName, checkIdentifier, chooseIdentifier } from '../tokenizers/identifier';
+import { effectiveSettings, type PresetName, type TrainingSettings } from '../training/presets';
+import { checkTraining } from '../training/train-dreambooth';
+import { latentSize, type OpenedBase, usualSide } from './loaded-base';
+import type { PersonalizationJob } from './personalization-job';
+import type { RecipeChosen } from './progress';
+import { trainedBytes } from './trained-weights';
+import { type SampledSubject, type Samples, samplePrompts } from './training-samples';
+
+export interface PersonalizationPlan {
+  readonly settings: TrainingSettings;
+  readonly subject: SampledSubject;
+  /** For the text encoder; `templates` stand in place of `instance` where there are any. */
+  readonly prompts: {
+    readonly instance: string;
+    readonly templates: readonly string[];
+    readonly class: string;
+  };
+  /** The word that an embedding is. */
+  readonly added: readonly AddedToken[];
+  /** Pixels of a square, or of a picture of another shape with its area. */
+  readonly side: number;
+  readonly samples: Samples;
+  /** All settings in effect, as a subject remembers them. */
+  readonly inEffect: Readonly<Record<string, SettingValue>>;
+  /** What is told of it before the work begins. */
+  readonly recipe: Omit<RecipeChosen, 'kind'>;
+}
+
+/**
+ * `random` names the subject where that is left to it. Throws UnsupportedModelError, WrongBaseError, and
+ * InvalidOptionError for what fits neither each other nor the base.
+ */
+export function planPersonalization(
+  job: PersonalizationJob,
+  opened: OpenedBase,
+  random: Random,
+  onWarning: (message: string) => void,
+): PersonalizationPlan {
+  const { base } = opened;
+  if (inpaints(base)) {
+    throw new UnsupportedModelError(
+      `${base.directory} is an inpainting model, which learns from masked pictures; subjects are not learned on one. Learn on the model that it was made from.`,
+    );
+  }
+  if (job.start !== null && job.start.baseFingerprint !== opened.fingerprint) {
+    throw new WrongBaseError(
+      job.name,
+      `What is gone on with was learned on another base model than ${job.basePath}: leave --base out, or name the folder where that one is now.`,
+    );
+  }
+  const usualPreset = job.settings.kind === 'embedding' ? 'textual-inversion' : opened.defaults.preset;
+  const { preset = usualPreset, ...given } = job.settings;
+  const settings = effectiveSettings(preset, given as Partial<TrainingSettings>);
+  checkClipSkip(base, settings.clipSkip);
+  for (const warning of checkClassName(base.tokenizer, job.className)) onWarning(warning);
+  const { kind } = settings;
+  if (kind === 'embedding' && job.identifier !== null) {
+    throw new InvalidOptionError(
+      'identifier',
+      `identifier is "${job.identifier}": an embedding is a word of its own, ${embeddingToken(job.name)}. Leave it out.`,
+    );
+  }
+  const rareWord = () =>
+    settings.rareIdentifier
+      ? chooseIdentifier(base.tokenizer, job.className, random, job.usedIdentifiers)
+      : '';
+  const identifier = kind === 'embedding' ? embeddingToken(job.name) : (job.identifier ?? rareWord());
+  if (job.identifier !== null && identifier !== '')
+    for (const warning of checkIdentifier(base.tokenizer, identifier)) onWarning(warning);
+  checkTraining(base, settings);
+  if (settings.zeroTerminalSnr && settings.snrGamma > 0) {
+    onWarning(
+      'snrGamma takes nearly all weight from the noisiest pictures, which zeroTerminalSnr adds: use one of the two.',
+    );
+  }
+  const side = settings.resolution ?? usualSide(base);
+  latentSize(base, { resolution: side });
+  const subject = { name: job.name, className: job.className, identifier, kind };
+  const prompts = {
+    instance: fillPrompt(settings.instancePrompt, subject),
+    templates: settings.promptTemplates.map((template) => fillPrompt(template, subject)),
+    class: fillPrompt(settings.classPrompt, subject),
+  };
+  const added = kind === 'embedding' ? [{ token: identifier, vectors: settings.vectors }] : [];
+  if (settings.prior !== 'none' && prompts.instance === prompts.class) {
+    onWarning(
+      `"${prompts.instance}" is the prompt of the photos and of what is to stay as it is: the two pull against each other. Set prior to none, or give an identifier.`,
+    );
+  }
+  const inEffect = {
+    ...settings,
+    preset,
+    rareIdentifier: identifier !== '',
+    resolution: side,
+    instancePrompt: prompts.instance,
+    promptTemplates: prompts.templates,
+    classPrompt: prompts.class,
+  };
+  const usual = effectiveSettings(preset, {});
+  const changed = Object.entries(settings).filter(
+    ([name, value]) => String(value) !== String(usual[name as keyof TrainingSettings]),
+  );
+  return {
+    settings,
+    subject,
+    prompts,
+    added,
+    side,
+    samples: { prompts: samplePrompts(settings, subject), token: identifier, side, seed: job.seed },
+    inEffect,
+    recipe: {
+      preset: preset as PresetName,
+      settings: inEffect,
+      changed: changed.map(([name]) => name),
+      bytes: trainedBytes(base, settings),
+    },
+  };
+}
