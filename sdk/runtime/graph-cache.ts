@@ -43,7 +43,11 @@ export function cachedGraph(folder: string, graph: Uint8Array, settings: string)
     read() {
       if (!existsSync(file)) return undefined;
       const now = new Date();
-      utimesSync(file, now, now);
+      try {
+        utimesSync(file, now, now);
+      } catch {
+        // Another user's, or a disk that is only read: it is as good.
+      }
       return readFileSync(file);
     },
     keep() {

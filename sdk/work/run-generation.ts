@@ -90,7 +90,7 @@ export const runGeneration: RunGeneration = async (request, context) => {
   const opened = openBase(request.basePath, request.vaePath);
   if (request.baseFingerprint !== null && request.baseFingerprint !== opened.contents) {
     context.onWarning(
-      `The picture to be made again was drawn with another base model than ${request.basePath}, or with another version of it: name that one with --base.`,
+      `The picture to be made again was drawn with another base model than ${request.basePath}, with another version of it, or with another autoencoder: name that one with --base or --vae.`,
     );
   }
   for (const { subject } of request.subjects) {

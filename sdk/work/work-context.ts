@@ -8,7 +8,7 @@ export interface WorkContext {
   /**
    * The run's own folder, which exists. Of a personalisation it stays until the job is done or cancelled, over
    * crashes and restarts: checkpoints and half-made results belong in it, under names other than `job.json`,
-   * `photos`, `lock*` and `cancel`. Of a generation it is the cache folder.
+   * `photos`, `start`, `lock*` and `cancel`. Of a generation it is the cache folder.
    */
   readonly folder: string;
   readonly device: Device;
