@@ -62,7 +62,7 @@ test('the checkpoint from before is whole, and the job goes on from it to the sa
   const [job] = listJobs(engine.home);
   expect(job).toMatchObject({ state: 'stopped' });
   const files = readdirSync(join(engine.home.jobs, job!.id)).sort();
-  expect(files).toEqual(['checkpoint.safetensors', 'job.json', 'photos']);
+  expect(files).toEqual(['checkpoint.safetensors', 'job.json', 'log.jsonl', 'photos']);
   const { metadata } = openSafetensors(join(engine.home.jobs, job!.id, 'checkpoint.safetensors'));
   expect(JSON.parse(metadata['progress']!).step).toBe(2);
 
