@@ -25,7 +25,9 @@ export function surveying(): { readonly createSession: CreateSession; readonly s
       surveys.push({
         ...found,
         outputs: Object.keys(outputs),
-        memory: holes * found.activations + (mapped ? castsOf(stored) : copiesOf(stored)),
+        memory: mapped
+          ? holes * found.activations + castsOf(stored)
+          : layouts * found.activations + copiesOf(stored),
       });
       return {
         inputNames: [],
@@ -41,6 +43,8 @@ export function surveying(): { readonly createSession: CreateSession; readonly s
  * over training and sampling graphs of 0.4 to 2.4 GB (test/bench/README.md).
  */
 const holes = 1.3;
+/** The same where graphs are optimised wholly: convolutions have their values in a second layout beside the plain one. */
+const layouts = 2.4;
 
 /** Weights that are cast at use come and go beside what stays: their holes, some of the largest one's size. */
 const castsOf = (stored: readonly StoredTensor[]): number =>
