@@ -131,7 +131,9 @@ test('several at a time, the last group short: as each alone, but for rounding',
 
 test('tiles and guidance rescale change the picture, and are asked for', async () => {
   const bytesOf = async (request: Partial<GenerateRequest>) =>
-    Buffer.from((await draw(toybox, { width: 128, height: 72, steps: 2, ...request }))[0]!.png);
+    Buffer.from(
+      await pixelsOf((await draw(toybox, { width: 128, height: 72, steps: 2, ...request }))[0]!.png),
+    );
   const [plain, tiled, whole, rescaled] = [
     await bytesOf({}),
     await bytesOf({ vaeTiling: true }),
