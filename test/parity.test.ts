@@ -7,14 +7,13 @@ import { writeSafetensors } from '../sdk/checkpoint/safetensors';
 import { float32, type Tensor } from '../sdk/tensor';
 import { openCheckpoint } from './parity/checkpoint';
 import { main } from './parity/command';
+import { expectHeld, kinds } from './parity/kinds';
 import { checkLoraFiles } from './parity/lora-files';
 import { checkModules } from './parity/modules';
-import { checkPrompts } from './parity/prompts';
 import { openReference } from './parity/reference';
 import type { Finding, Row, Status } from './parity/report';
 import { defaultFolders } from './parity/run';
 import { checkSampling } from './parity/sampling';
-import { checkSchedulers } from './parity/schedulers';
 import { checkTraining } from './parity/training';
 
 const golden = defaultFolders[0]!;
@@ -41,49 +40,7 @@ const checksWith = (rows: readonly Finding[], status: Status) =>
   rows.filter((row) => row.status === status).map((row) => row.check);
 
 describe('every reference value in the repository holds', () => {
-  const of = (name: string) => openCheckpoint(join(golden, name));
-  type Kind = readonly [string, number, readonly string[], () => AsyncIterable<Finding>];
-  const kinds: readonly Kind[] = [
-    ['schedulers', 52, [], () => checkSchedulers(openReference(golden, 'schedulers.safetensors'))],
-    ['sd15-tiny modules', 9, [], () => checkModules(of('sd15-tiny'))],
-    ['sd15-tiny prompts', 13, [], () => checkPrompts(of('sd15-tiny'))],
-    ['sd15-tiny sampling', 20, [], () => checkSampling(of('sd15-tiny'))],
-    ['sd15-tiny LoRA files', 26, [], () => checkLoraFiles(of('sd15-tiny'))],
-    ['sd15-tiny training', 54, [], () => checkTraining(of('sd15-tiny'))],
-    ['sd21-tiny modules', 9, [], () => checkModules(of('sd21-tiny'))],
-    ['sd21-tiny prompts', 13, [], () => checkPrompts(of('sd21-tiny'))],
-    ['sd21-tiny sampling', 20, [], () => checkSampling(of('sd21-tiny'))],
-    [
-      'sd21-tiny training',
-      15,
-      ['train-lora-text-encoder', 'train-full', 'train-embedding'],
-      () => checkTraining(of('sd21-tiny')),
-    ],
-    ['sdxl-tiny modules', 12, [], () => checkModules(of('sdxl-tiny'))],
-    ['sdxl-tiny prompts', 19, [], () => checkPrompts(of('sdxl-tiny'))],
-    ['sdxl-tiny sampling', 20, [], () => checkSampling(of('sdxl-tiny'))],
-    ['sdxl-tiny LoRA files', 26, [], () => checkLoraFiles(of('sdxl-tiny'))],
-    ['sdxl-tiny training', 16, ['train-full'], () => checkTraining(of('sdxl-tiny'))],
-  ];
-  test.each(kinds)(
-    '%s',
-    async (name, count, absent, findings) => {
-      const rows = await all(findings());
-      expect(checksWith(rows, 'absent')).toEqual(absent);
-      const held = rows.filter((row) => row.status !== 'absent');
-      expect(held.filter((row) => row.status !== 'pass')).toEqual([]);
-      expect(held).toHaveLength(count);
-      // What AdamW blows up is left out by name; in sdxl-tiny nothing is.
-      for (const { check, note } of rows.filter((row) => /lora.* final weights/.test(row.check))) {
-        expect(note, check).toMatch(
-          name.startsWith('sdxl')
-            ? /^\d+ tensors$/
-            : /^\d+ tensors; left out, .*: (unet\.mid_block\.[\w.]+(, )?){4}$/,
-        );
-      }
-    },
-    patient,
-  );
+  test.each(kinds.filter(({ name }) => !name.endsWith('training')))('$name', expectHeld, patient);
 });
 
 describe('what is wrong fails', () => {
