@@ -1,11 +1,11 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DiskFullError, UnwritablePathError } from '../errors';
 
 /** No blocks left; the user's quota used up. */
 const full = ['ENOSPC', 'EDQUOT'];
-/** No right to write; a file where a folder should be or the other way round; a name the system cannot hold. */
-const barred = ['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'EEXIST', 'ENAMETOOLONG', 'ELOOP'];
+/** No right to write; no folder can be made there; a file for a folder or the other way round; a name too long. */
+const barred = ['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR', 'EISDIR', 'EEXIST', 'ENAMETOOLONG', 'ELOOP'];
 
 /** What the system's refusal to write `path` means to a caller; any other error as it is. */
 export function writeFailure(path: string, cause: unknown): unknown {
@@ -30,8 +30,20 @@ export function writeFailure(path: string, cause: unknown): unknown {
 /** Makes the folders that `file` is to lie in. Throws UnwritablePathError, DiskFullError. */
 export function makeFolderOf(file: string): void {
   try {
-    mkdirSync(dirname(file), { recursive: true });
+    makeFolders(dirname(file));
   } catch (cause) {
     throw writeFailure(file, cause);
+  }
+}
+
+/** Makes a folder and those above it. Node's own way never returns where a folder that is there takes none (/proc). */
+export function makeFolders(folder: string): void {
+  if (existsSync(folder) || folder === dirname(folder)) return;
+  makeFolders(dirname(folder));
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    // Another process was faster.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }

@@ -1,6 +1,6 @@
 /** The main job on the embedded base model, from photos to a sheet of pictures: what a newcomer sees first. */
-import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { makeFolders } from '../checkpoint/write-failure';
 import type { MeasuredPicture } from '../evaluation/toybox-protocol';
 import { type ContactSheetRow, contactSheet } from '../images/contact-sheet';
 import { writePng } from '../images/png';
@@ -33,7 +33,7 @@ export async function runDemo(
   run: RunOptions = {},
 ): Promise<Demo> {
   const target = resolve(folder);
-  mkdirSync(target, { recursive: true });
+  makeFolders(target);
   if (listSubjects(engine.home).some(({ name }) => name === demoName)) deleteSubject(engine.home, demoName);
   const trial = await runToyTrial(
     engine,

@@ -1,6 +1,6 @@
 /** One trial on the embedded world: photos of somebody it has never met, as files, learned from and measured. */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolders } from '../checkpoint/write-failure';
 import type { ToyMeasurement } from '../evaluation/toybox-protocol';
 import { writePng } from '../images/png';
 import type { Subject } from '../subjects/subjects';
@@ -37,7 +37,7 @@ export async function runToyTrial(
   run: RunOptions,
 ): Promise<ToyTrial> {
   const started = performance.now();
-  mkdirSync(photosFolder, { recursive: true });
+  makeFolders(photosFolder);
   const photos: string[] = [];
   for (const [i, data] of toyPhotos(toy).entries()) {
     const file = join(photosFolder, `${i + 1}.png`);

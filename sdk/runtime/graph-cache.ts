@@ -1,16 +1,8 @@
 /** Graphs as onnxruntime left them after optimisation, kept in a folder by all that makes them. */
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-} from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeFolders } from '../checkpoint/write-failure';
 
 /** A graph has a few megabytes; the ones used longest ago go. */
 const mostKept = 64;
@@ -32,7 +24,7 @@ export interface CachedGraph {
 export function cachedGraph(folder: string, graph: Uint8Array, settings: string): CachedGraph | undefined {
   const key = createHash('sha256').update(settings).update(graph).digest('hex').slice(0, 40);
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolders(folder);
   } catch {
     return undefined;
   }

@@ -1,7 +1,7 @@
-import { accessSync, constants, mkdirSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { writeFailure } from '../checkpoint/write-failure';
+import { makeFolders, writeFailure } from '../checkpoint/write-failure';
 import { DiskFullError, InvalidOptionError } from '../errors';
 
 /** Where subjects, jobs and caches live. Nothing is created before it is written to. */
@@ -45,7 +45,7 @@ export function defaultHomeFolder(
 /** Makes a folder of the home. Throws InvalidOptionError where the home cannot be written to, DiskFullError. */
 export function makeFolder(folder: string): string {
   try {
-    mkdirSync(folder, { recursive: true });
+    makeFolders(folder);
     accessSync(folder, constants.W_OK);
   } catch (cause) {
     const failure = writeFailure(folder, cause);
