@@ -37,6 +37,11 @@ export async function generateCommand(
   const { count, seed, base, steps, guidance, negative, width, height, scheduler, clipSkip, vaeTiling } =
     options;
   const { image, vae, mask, strength, guidanceRescale, batch } = options;
+  if (like?.strength !== undefined && image === undefined) {
+    throw new WrongUse(
+      `--like ${options.like}: this picture was drawn from a photo, which it does not hold: name that with --image, and --mask if there was one`,
+    );
+  }
   const fileOf = outputNames(prompt, options.out, count ?? 1);
   const { output } = session;
   output.started(null);
@@ -68,11 +73,15 @@ export async function generateCommand(
   }));
   output.done({ files, images: pictures }, files);
   const last = images.at(-1)!.seed;
-  const again = Object.entries(given({ base, image, mask, strength }))
+  const again = Object.entries(given({ base, vae, image, mask }))
     .map(([name, value]) => ` --${name} ${quoted(String(value))}`)
     .join('');
+  // With more options than these the picture itself says how it was made.
+  const { seed: _seed, count: _count, out: _out, home: _home, json: _json, ...others } = options;
+  const plain = Object.keys(others).every((name) => ['base', 'vae', 'memoryCheck'].includes(name));
+  const same = plain ? quoted(prompt) : `--like ${quoted(files.at(-1)!)}`;
   output.say(
-    `Next, four more: dreambooth generate ${quoted(prompt)} -n 4 --seed ${last + 1}${again}${homeArgument(options)}`,
+    `Next, four more: dreambooth generate ${same} -n 4 --seed ${last + 1}${again}${homeArgument(options)}`,
   );
 }
 

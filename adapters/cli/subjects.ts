@@ -64,8 +64,9 @@ export async function exportCommand(
       const subject = sdk.readSubject(home, name.replace(/:.*/, ''));
       // The web interfaces call an embedding what its file is called.
       const isNamed = subject.kind === 'embedding' && format === 'kohya';
-      const said = isNamed ? basename(path, '.safetensors') : sdk.subjectWords(subject);
-      return `"${said}" where you mean @${subject.name}`;
+      const file = basename(path, '.safetensors');
+      const said = isNamed ? `"embedding:${file}" (ComfyUI) or "${file}"` : `"${sdk.subjectWords(subject)}"`;
+      return `${said} where you mean @${subject.name}`;
     });
     output.say(`Next: in the other program write ${words.join(', ')}.`);
   } finally {

@@ -51,6 +51,15 @@ export function clipVocabulary({
   };
 }
 
+/** Whether a vocabulary is CLIP's, whole or its beginning: what checkpoints without a tokenizer are read with. */
+export function isClipVocabulary({ vocab }: Pick<TokenizerFiles, 'vocab'>): boolean {
+  const tokens = Object.entries(vocab);
+  const mergeCount = tokens.length - 2 * 256 - 2;
+  if (mergeCount < 0) return false;
+  const known = clipVocabulary({ mergeCount }).vocab;
+  return tokens.every(([token, id]) => known[token] === id);
+}
+
 /** The bytes as byte-pair vocabularies write them, visible ones first, in the order of the published file. */
 function byteCharacters(): string[] {
   const codes = Array.from({ length: 256 }, (_, byte) => byte);

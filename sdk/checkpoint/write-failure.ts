@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DiskFullError, UnwritablePathError } from '../errors';
 
@@ -38,12 +38,14 @@ export function makeFolderOf(file: string): void {
 
 /** Makes a folder and those above it. Node's own way never returns where a folder that is there takes none (/proc). */
 export function makeFolders(folder: string): void {
-  if (existsSync(folder) || folder === dirname(folder)) return;
+  if (isFolder(folder) || folder === dirname(folder)) return;
   makeFolders(dirname(folder));
   try {
     mkdirSync(folder);
   } catch (error) {
-    // Another process was faster.
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    // Another process may have been faster.
+    if (!isFolder(folder)) throw error;
   }
 }
+
+const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;

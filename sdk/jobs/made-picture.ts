@@ -43,10 +43,14 @@ const askedOf = (settings: MadePicture['settings']): Partial<GenerateRequest> =>
  * began from is to be given again. Where the base's contents are others, the generation warns.
  */
 export function requestLike({ prompt, seed, settings, base }: MadePicture): GenerateRequest {
+  const { width, height, ...others } = askedOf(settings);
+  const size = { ...(width === undefined ? {} : { width }), ...(height === undefined ? {} : { height }) };
   return {
     prompt,
     ...(seed === null ? {} : { seed }),
-    ...askedOf(settings),
+    ...others,
+    // Asked for, the size that was drawn in would be the picture's; the photo's own was.
+    ...(settings['photoSize'] === true ? {} : size),
     ...(base?.name === embeddedBase ? { base: embeddedBase } : {}),
     ...(base?.fingerprint ? { baseFingerprint: base.fingerprint } : {}),
   };

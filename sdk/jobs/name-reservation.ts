@@ -28,7 +28,7 @@ export function reserveName(home: Home, name: string, replaced?: string): NameRe
     lock.release();
     throw new NameTakenError(
       name,
-      `There is a subject @${name} already: choose another name, or remove that one with \`subjects delete ${name}\`.`,
+      `There is a subject @${name} already: choose another name, go on with that one (\`--continue ${name}\`), or remove it with \`dreambooth subjects delete ${name}\`.`,
     );
   }
   return { name, ...lock };

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { openCheckpoint } from '../checkpoint/checkpoint';
+import { isClipVocabulary } from '../checkpoint/clip-vocabulary';
 import type { DiffusersFolder } from '../checkpoint/diffusers-folder';
 import { checkpointFingerprint } from '../checkpoint/fingerprint';
 import { keptConfigs } from '../checkpoint/kept-configs';
@@ -69,6 +70,12 @@ export async function exportCheckpoint(
   const tensors = mergedTensors(checkpoint, subjects, dtype);
   const target = resolve(out);
   if (target.endsWith('.safetensors')) {
+    if (![...checkpoint.tokenizers.values()].every(isClipVocabulary)) {
+      throw new InvalidOptionError(
+        'out',
+        `${basePath} reads text by a vocabulary of its own, and a single file has no place for one: name a folder, --out ${out.replace(/\.safetensors$/, '')}.`,
+      );
+    }
     makeFolderOf(target);
     const file = singleFileTensors(checkpoint, tensors);
     const said = { ...aboutFile(checkpoint, subjects), ...keptConfigs(checkpoint) };

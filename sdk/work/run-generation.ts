@@ -147,6 +147,8 @@ export const runGeneration: RunGeneration = async (request, context) => {
     scheduler: request.scheduler,
     negativePrompt: request.negativePrompt,
     ...(request.photo ? { strength: request.photo.strength } : {}),
+    // The picture has the photo's own size, whatever was drawn.
+    ...(request.photo?.mask && request.width === null && request.height === null ? { photoSize: true } : {}),
     ...(guidanceRescale > 0 ? { guidanceRescale } : {}),
     ...(batch > 1 ? { batch } : {}),
     ...(request.vaeTiling === null ? {} : { vaeTiling: request.vaeTiling }),

@@ -208,7 +208,9 @@ describe('learning and drawing', () => {
     expect(drawn.code).toBe(0);
     expect(readdirSync(join(folder, 'pictures')).sort()).toEqual(['a-rex-7.png', 'a-rex-8.png']);
     expect(drawn.out.trim().split('\n')).toHaveLength(2);
-    expect(drawn.err).toMatch(/Next, four more: dreambooth generate 'a @rex' -n 4 --seed 9 --home /);
+    expect(drawn.err).toMatch(
+      /Next, four more: dreambooth generate --like \/\S+a-rex-8\.png -n 4 --seed 9 --home /,
+    );
     const alone = [
       'generate',
       'a @rex',

@@ -58,6 +58,11 @@ test('ours come back whole, and as the request that makes the picture again', ()
     ...asked,
     baseFingerprint: 'abc',
   });
+  // A masked photo that came back in its own size does so again: the size that was drawn in is not asked for.
+  const { width, height, ...others } = asked;
+  const own = { ...made, settings: { ...made.settings, photoSize: true } };
+  expect(requestLike(own)).toEqual({ prompt: record.prompt, seed: 42, ...others, baseFingerprint: 'abc' });
+  expect([width, height]).toEqual([512, 768]);
 });
 
 describe('without ours, the lines of the web UI are read', () => {
