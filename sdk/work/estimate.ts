@@ -32,6 +32,9 @@ export interface Stage {
 /** Node, this package and onnxruntime in two processes. */
 const programs = 320 * 2 ** 20;
 
+/** Bytes of weights: read once to look for NaN, then mapped, and their graphs loaded. Measured, see test/bench/README.md. */
+const startedPerSecond = 0.3e9;
+
 /** Bases of this size are worth an estimate. */
 export const isLarge = (base: BaseModel): boolean =>
   trainableComponents(base).some(
@@ -64,13 +67,14 @@ export async function foretell<Options>(
     memoryBytes: memoryOf(stage),
     seconds: stage.graphs.reduce((sum, { survey, runs }) => sum + runs * secondsOf(survey, speed), 0),
   }));
+  const mappedBytes = Math.max(
+    ...wanted.map(({ graphs }) => graphs.reduce((sum, { survey }) => sum + survey.stored, 0)),
+  );
   context.onEstimate({
     memoryBytes: needed,
-    mappedBytes: Math.max(
-      ...wanted.map(({ graphs }) => graphs.reduce((sum, { survey }) => sum + survey.stored, 0)),
-    ),
+    mappedBytes,
     availableBytes: available,
-    seconds: parts.reduce((sum, { seconds }) => sum + seconds, 0),
+    seconds: parts.reduce((sum, { seconds }) => sum + seconds, mappedBytes / startedPerSecond),
     parts,
   });
   if (needed <= available || !context.memoryCheck) return;
