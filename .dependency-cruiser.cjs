@@ -13,10 +13,21 @@ const layers = [
   ['work'],
   ['library'],
   ['jobs'],
+  ['operations'],
   ['index'],
 ];
 /** Folders that deal with files, processes and native packages. */
-const nodeFolders = ['checkpoint', 'images', 'runtime', 'subjects', 'work', 'library', 'jobs', 'index'];
+const nodeFolders = [
+  'checkpoint',
+  'images',
+  'runtime',
+  'subjects',
+  'work',
+  'library',
+  'jobs',
+  'operations',
+  'index',
+];
 const pureFolders = layers.flat().filter((name) => !nodeFolders.includes(name));
 
 /** Files of theirs that are data and arithmetic alone, and may be imported where files may not be touched. */

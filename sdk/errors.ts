@@ -401,3 +401,64 @@ export class WrongBaseError extends DreamBoothError {
     this.subject = subject;
   }
 }
+
+/** There is no picture of this id: list jobs, whose pictures have theirs. */
+export class UnknownPictureError extends DreamBoothError {
+  readonly picture: string;
+
+  constructor(picture: string) {
+    super(
+      'unknown-picture',
+      `There is no picture "${picture}": ids are those of a job that drew, with a number, as draw-1f3a.1; list jobs to see them.`,
+    );
+    this.picture = picture;
+  }
+}
+
+/** A file lies where this host may not read or write: name one in a folder that it was allowed. */
+export class PathNotAllowedError extends DreamBoothError {
+  readonly path: string;
+
+  constructor(path: string, message: string) {
+    super('path-not-allowed', message);
+    this.path = path;
+  }
+}
+
+/** The caller has as much waiting, or had as much made, as one may: wait, or cancel something. */
+export class LimitReachedError extends DreamBoothError {
+  readonly limit: string;
+
+  constructor(limit: string, message: string) {
+    super('limit-reached', message);
+    this.limit = limit;
+  }
+}
+
+/** Nobody has affirmed that the photos of a person may be used: ask, and say so; or it may not be done here at all. */
+export class ConsentMissingError extends DreamBoothError {
+  constructor(message: string) {
+    super('consent-missing', message);
+  }
+}
+
+/** The server that hands out jobs does not answer: start it, or mend its address. What was put in line is kept. */
+export class QueueUnreachableError extends DreamBoothError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('queue-unreachable', message, options);
+  }
+}
+
+/** A library that only this adapter needs is not installed: install it. */
+export class MissingPackageError extends DreamBoothError {
+  readonly packageName: string;
+
+  constructor(packageName: string, forWhat: string, options?: ErrorOptions) {
+    super(
+      'missing-package',
+      `${forWhat} needs the package ${packageName}, which is not installed: npm install ${packageName}`,
+      options,
+    );
+    this.packageName = packageName;
+  }
+}

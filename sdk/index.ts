@@ -3,6 +3,7 @@
 // Errors
 export {
   BrokenFileError,
+  ConsentMissingError,
   DiskFullError,
   DreamBoothError,
   EngineCrashedError,
@@ -34,6 +35,9 @@ export {
 } from './errors';
 export type { SubjectReport } from './evaluation/subject-report';
 export type { MeasuredPicture, ToyMeasurement } from './evaluation/toybox-protocol';
+export type { FittedPicture, PictureFit } from './images/fit-picture';
+// For hosts
+export { fitPicture } from './images/fit-picture';
 export type { Demo } from './jobs/demo';
 export { runDemo } from './jobs/demo';
 // Nouns
@@ -43,7 +47,14 @@ export type { Engine, EngineOptions } from './jobs/engine';
 // Host
 export { createEngine } from './jobs/engine';
 export type { GeneratedImage, GenerateRequest, PictureFile } from './jobs/generation';
-export type { JobRecord, JobState } from './jobs/jobs';
+export type { JobQueue, RunJob } from './jobs/job-queue';
+export type {
+  DrawingRecord,
+  DrawnPicture,
+  JobRecord,
+  JobState,
+  PersonalizationRecord,
+} from './jobs/job-record';
 export { cancelJob, listJobs, readJob } from './jobs/jobs';
 export { exportLearned, importLearned } from './jobs/learned-files';
 export { readPicture, requestLike } from './jobs/made-picture';
@@ -65,6 +76,16 @@ export { listModels } from './library/list-models';
 export type { ModelPlace } from './library/model-places';
 export type { ModelOnHub, PulledModel, PullOptions } from './library/pull-model';
 export { pullModel } from './library/pull-model';
+export type { Field } from './operations/fields';
+export { fieldsOf } from './operations/fields';
+export type { Answer, CallOptions, Host, HostOptions } from './operations/host';
+export { createHost } from './operations/host';
+export { operations } from './operations/index';
+export { type JobView, sayJob } from './operations/job-view';
+export type { Limits } from './operations/limits';
+export { defineOperation, type Effect, type HostKind, nameAt, type Operation } from './operations/operation';
+export { consentWords } from './operations/personalize';
+export type { Caller } from './operations/rights';
 export type { Backend } from './runtime/backends';
 export type { Device } from './runtime/session';
 export type { SchedulerName } from './schedulers/index';

@@ -80,6 +80,11 @@ describe('a planted fault is found', () => {
     ],
     ['layer-of-work', 'sdk/work/up.ts', "import type { a } from '../jobs/a'; export type Up = typeof a;"],
     ['layer-of-jobs', 'sdk/jobs/up.ts', "import type { up } from '../index/up'; export type Up = typeof up;"],
+    [
+      'layer-of-operations',
+      'sdk/operations/up.ts',
+      "import type { up } from '../index/up'; export type Up = typeof up;",
+    ],
     ['layer-of-index', 'sdk/index/up.ts', "import { fresh } from '../helpers/new'; export const up = fresh;"],
     ['layer-of-errors', 'sdk/random.ts', "import { g } from './graph/g'; export const random = g;"],
     [

@@ -18,13 +18,17 @@ export async function showCommand(
   const sdk = await loadSdk();
   const home = sdk.openHome(options.home);
   const job = sdk.readJob(home, id);
-  const files = runFiles(job.state === 'done' ? join(home.subjects, job.name) : join(home.jobs, id));
+  const learned = job.state === 'done' && job.kind === 'personalize';
+  const files = runFiles(learned ? join(home.subjects, job.name) : join(home.jobs, id));
   // What a caller got wrong stays wrong in the job's own copy.
   const hopeless = ['invalid-option', 'unreadable-image'].includes(job.error?.code ?? '');
-  const canResume = job.state === 'stopped' || (job.state === 'failed' && !hopeless);
+  const canResume =
+    job.kind === 'personalize' && (job.state === 'stopped' || (job.state === 'failed' && !hopeless));
   const lines = [
     line(job),
-    `  class ${job.className}, base ${job.base}, seed ${job.seed}, ${job.photos.length} photos`,
+    job.kind === 'personalize'
+      ? `  class ${job.className}, base ${job.base}, seed ${job.seed}, ${job.photos.length} photos`
+      : `  "${job.prompt}", ${job.count} from seed ${job.seed}`,
     `  made ${job.createdAt}, last seen ${job.updatedAt}`,
     ...runFileLines(files),
     ...(job.error === null ? [] : [`  ${job.error.code}: ${job.error.message}`]),
@@ -40,15 +44,20 @@ export async function cancelCommand(
 ): Promise<void> {
   const sdk = await loadSdk();
   output.started(id);
-  const { name, state } = await sdk.cancelJob(sdk.openHome(options.home), id);
-  output.done({ files: [], job: id, subject: name, state }, [`The job ${id} is ${state}.`]);
+  const job = await sdk.cancelJob(sdk.openHome(options.home), id);
+  const subject = job.kind === 'personalize' ? { subject: job.name } : {};
+  output.done({ files: [], job: id, ...subject, state: job.state }, [`The job ${id} is ${job.state}.`]);
 }
 
-function row({ usedIdentifiers: _, ...job }: JobRecord): object {
-  return job;
+function row(job: JobRecord): object {
+  if (job.kind === 'generate') return job;
+  const { usedIdentifiers: _, ...shown } = job;
+  return shown;
 }
 
-function line({ id, state, name, progress }: JobRecord): string {
+function line(job: JobRecord): string {
+  const { id, state, progress } = job;
   const at = progress === null ? '' : `  ${progress.phase} ${progress.step}/${progress.steps}`;
-  return `${id.padEnd(20)} ${state.padEnd(10)} @${name}${at}`;
+  const what = job.kind === 'personalize' ? `@${job.name}` : `"${job.prompt}"`;
+  return `${id.padEnd(20)} ${state.padEnd(10)} ${what}${at}`;
 }

@@ -72,6 +72,10 @@ export function createOutput(stdout: Stream, stderr: Stream, json: boolean): Out
       for (const part of parts)
         say(`  ${phaseNames[part.phase]}: ${gibibytes(part.memoryBytes)}, ${duration(part.seconds)}`);
   };
+  const awaited = (pid: number) => {
+    if (json) emit({ event: 'waiting', pid });
+    else say(`Another dreambooth is at work here (process ${pid}): this begins when it has finished.`);
+  };
   const timed = ({ what, seconds }: Timed) => {
     if (json) emit({ event: 'timed', what, seconds });
     else say(`${what[0]!.toUpperCase()}${what.slice(1)}: ${seconds.toFixed(1)} s`);
@@ -101,6 +105,7 @@ export function createOutput(stdout: Stream, stderr: Stream, json: boolean): Out
         started(event.job);
         say(`Learning @${event.name} (job ${event.job})`);
       } else if (event.kind === 'warning-found') warning(event.message);
+      else if (event.kind === 'engine-awaited') awaited(event.pid);
       else if (event.kind === 'sample-made') sample(event);
       else if (event.kind === 'estimate-made') estimate(event);
       else if (event.kind === 'timed') timed(event);

@@ -9,6 +9,7 @@ import type { ToySubject } from '../toybox/toy-subject';
 import type { MeasurementRequest } from '../work/run-measurement';
 import { askEngine } from './ask-engine';
 import { basePath, embeddedBase } from './base-path';
+import { inTurn } from './engine-lease';
 import { createEngineWorker } from './engine-worker';
 import {
   type GeneratedImage,
@@ -16,12 +17,14 @@ import {
   prepareGeneration,
   runGenerationRequest,
 } from './generation';
+import { type Placement, readJob } from './jobs';
 import {
+  finishedSubject,
   type PersonalizationRequest,
   type ResumeChanges,
-  retakeJob,
-  runJob,
-  startJob,
+  retakePersonalization,
+  runPersonalizationJob,
+  startPersonalization,
 } from './personalization';
 import type { EngineSettings, RunOptions } from './run-options';
 
@@ -43,6 +46,8 @@ export interface EngineOptions {
   readonly threads?: number;
   /** Whether a run that needs more memory than there is is refused, with InsufficientMemoryError; default true. */
   readonly memoryCheck?: boolean;
+  /** Whether work waits until no other engine of this home works on this machine; default true. */
+  readonly oneAtATime?: boolean;
   /** How long a stopped run may take to reach its next step before its process is ended, in ms; default 60,000. */
   readonly stopPatience?: number;
   /** A module that exports `runPersonalization` and `runGeneration` and does the work in place of our own. */
@@ -79,31 +84,32 @@ export function createEngine(options: EngineOptions = {}): Engine {
     threads: options.threads ?? null,
     memoryCheck: options.memoryCheck ?? true,
   };
-  const worker = createEngineWorker({
+  const ownWorker = createEngineWorker({
     mode: options.mode ?? 'process',
     workerModule: options.workerModule === undefined ? undefined : resolve(options.workerModule),
     stopPatience: options.stopPatience ?? 60_000,
   });
+  const worker = options.oneAtATime === false ? ownWorker : inTurn(home, ownWorker);
+  const defaults = { base, vae: options.vae };
   return {
     home,
     async personalize(request, run = {}) {
       refuseStopped(run.signal);
       const onWarning = (message: string) => run.onProgress?.({ kind: 'warning-found', message });
-      return runJob(home, await startJob(home, request, base, options.vae, onWarning), worker, settings, run);
+      const held = await startPersonalization(home, request, defaults, ownPlace, onWarning);
+      return runPersonalizationJob(home, held, worker, settings, run);
     },
     async resume(job, run = {}) {
       refuseStopped(run.signal);
-      return runJob(home, retakeJob(home, job, run), worker, settings, run);
+      const record = readJob(home, job);
+      const finished = record.kind === 'personalize' ? finishedSubject(home, record) : undefined;
+      if (finished !== undefined) return finished;
+      return runPersonalizationJob(home, retakePersonalization(home, job, run), worker, settings, run);
     },
     async generate(request, run = {}) {
       refuseStopped(run.signal);
-      return runGenerationRequest(
-        home,
-        prepareGeneration(home, request, base, options.vae),
-        worker,
-        settings,
-        run,
-      );
+      const task = prepareGeneration(home, request, base, options.vae);
+      return runGenerationRequest(home, task, worker, settings, run);
     },
     async measure(name, toy, run = {}) {
       refuseStopped(run.signal);
@@ -115,6 +121,16 @@ export function createEngine(options: EngineOptions = {}): Engine {
     close: worker.close,
   };
 }
+
+/** Jobs of a program's own: it runs them itself, and they are its user's. */
+const ownPlace: Placement = {
+  owner: 'local',
+  scope: null,
+  host: 'library',
+  attended: true,
+  turn: 0,
+  replyTo: null,
+};
 
 function refuseStopped(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new StoppedError(null);

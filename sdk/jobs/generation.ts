@@ -150,7 +150,8 @@ function photoOf({ image, mask, strength }: GenerateRequest): PhotoRequest | nul
   };
 }
 
-function pictureOf(name: string, file: PictureFile): GivenPicture {
+/** Throws MissingFileError. */
+export function pictureOf(name: string, file: PictureFile): GivenPicture {
   if (file instanceof Uint8Array) return { bytes: file, name };
   const path = file instanceof URL ? fileURLToPath(file) : file;
   return { bytes: readPhotoFile(path), name: path };

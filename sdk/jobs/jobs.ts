@@ -1,6 +1,15 @@
-/** Personalisations as durable records: a folder each, with job.json, the photos and what the training keeps. */
+/** Jobs as durable records: a folder each, with job.json, the photos or pictures, and what a training keeps. */
 import { randomBytes } from 'node:crypto';
-import { constants, copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomically } from '../checkpoint/atomic-file';
@@ -10,8 +19,14 @@ import { writeFailure } from '../checkpoint/write-failure';
 import { BrokenFileError, JobStateError, UnknownJobError } from '../errors';
 import { type Home, makeFolder } from '../subjects/home';
 import { nearestFirst } from '../subjects/subject-name';
-import { personalizationSettings } from '../work/personalization-settings';
-import { phases } from '../work/progress';
+import {
+  type DrawingRecord,
+  isOpen,
+  type JobOrigin,
+  type JobRecord,
+  jobRecord,
+  type PersonalizationRecord,
+} from './job-record';
 import type { SubjectPhoto } from './subject-photos';
 
 const recordFile = 'job.json';
@@ -19,160 +34,173 @@ export const photosFolder = 'photos';
 /** Weights that a job starts from. */
 export const startFolder = 'start';
 
-export const jobStates = ['queued', 'running', 'stopped', 'failed', 'done', 'cancelled'] as const;
-export type JobState = (typeof jobStates)[number];
-
-const jobRecord = z.object({
-  id: z.string(),
-  kind: z.literal('personalize'),
-  state: z.enum(jobStates),
-  createdAt: z.iso.datetime(),
-  updatedAt: z.iso.datetime(),
-  /** The name that the subject gets. */
-  name: z.string(),
-  className: z.string(),
-  /** As given; null: the base's tokenizer chooses one that no subject in `usedIdentifiers` has. */
-  identifier: z.string().nullable(),
-  usedIdentifiers: z.array(z.string()),
-  /** `toybox`, or an absolute path. */
-  base: z.string(),
-  /** The absolute path of an autoencoder in place of the base's own. */
-  vae: z.string().nullable().default(null),
-  seed: z.number().int(),
-  /** The subject whose weights it starts from, and how many steps those had; null: the base's own. */
-  continueFrom: z
-    .object({ name: z.string(), id: z.string(), steps: z.number(), baseFingerprint: z.string() })
-    .nullable()
-    .default(null),
-  /** As given; of a continued subject, its own with those over them. */
-  settings: personalizationSettings.partial(),
-  /** `file` and `mask` are relative to the job's folder; `name` is what the caller called the photo. */
-  photos: z.array(
-    z.object({
-      file: z.string(),
-      name: z.string(),
-      sha256: z.string(),
-      caption: z.string().optional(),
-      mask: z.string().optional(),
-    }),
-  ),
-  progress: z
-    .object({
-      phase: z.enum(phases),
-      step: z.number(),
-      steps: z.number(),
-      loss: z.number().optional(),
-    })
-    .nullable(),
-  /** Why it failed. */
-  error: z.object({ code: z.string(), message: z.string() }).nullable(),
-});
-
-export type JobRecord = z.infer<typeof jobRecord>;
-export type JobPhoto = JobRecord['photos'][number];
-
 export const jobFolder = (home: Home, id: string) => join(home.jobs, id);
 const lockPath = (home: Home, id: string) => join(jobFolder(home, id), 'lock');
 const cancelPath = (home: Home, id: string) => join(jobFolder(home, id), 'cancel');
 
+/** Whose a new job is and how it runs. */
+export interface Placement extends JobOrigin {
+  readonly attended: boolean;
+  /** See `turns.ts`; 0 for an attended one. */
+  readonly turn: number;
+  readonly replyTo: Readonly<Record<string, string>> | null;
+}
+
+type Filled =
+  | 'id'
+  | 'state'
+  | 'createdAt'
+  | 'updatedAt'
+  | 'progress'
+  | 'warnings'
+  | 'error'
+  | keyof Placement;
+
 /**
- * Makes a queued job. Its id is the subject's name and four random digits. The photos' bytes are kept with it, so
- * that a resumed run reads the same ones, and so are the weights in the folder `start`; they go when the job is done
- * or cancelled.
+ * Makes a queued personalisation. Its id is the subject's name and four random digits. The photos' bytes are kept with
+ * it, so that a resumed run reads the same ones, and so are the weights in the folder `start`; they go when the job is
+ * done or cancelled.
  */
-export function createJob(
+export function createPersonalization(
   home: Home,
-  wanted: Pick<
-    JobRecord,
-    | 'name'
-    | 'className'
-    | 'identifier'
-    | 'usedIdentifiers'
-    | 'base'
-    | 'vae'
-    | 'seed'
-    | 'settings'
-    | 'continueFrom'
-  >,
+  wanted: Omit<PersonalizationRecord, Filled | 'kind' | 'photos'>,
   photos: readonly SubjectPhoto[],
+  placement: Placement,
   start?: string,
-): JobRecord {
-  makeFolder(home.jobs);
-  const id = newFolder(home, wanted.name);
-  try {
-    makeFolder(join(jobFolder(home, id), photosFolder));
-    const keep = (file: string, bytes: Uint8Array) => {
-      writeFileAtomically(join(jobFolder(home, id), file), [bytes]);
-      return file;
-    };
+): PersonalizationRecord {
+  return create(home, wanted.name, placement, (folder, common) => {
+    makeFolder(join(folder, photosFolder));
     const kept = photos.map(({ bytes, mask, ...photo }, i) => {
       const file = `${photosFolder}/${String(i + 1).padStart(2, '0')}`;
-      return {
-        ...photo,
-        file: keep(file, bytes),
-        ...(mask === undefined ? {} : { mask: keep(`${file}-mask`, mask) }),
-      };
+      writeFileAtomically(join(folder, file), [bytes]);
+      if (mask === undefined) return { ...photo, file };
+      writeFileAtomically(join(folder, `${file}-mask`), [mask]);
+      return { ...photo, file, mask: `${file}-mask` };
     });
+    if (start !== undefined) copyWeights(start, join(folder, startFolder));
+    return { ...common, kind: 'personalize', ...wanted, photos: kept };
+  });
+}
+
+/** Makes a queued drawing, `draw-` and four random digits; `files` are kept with it under their names. */
+export function createDrawing(
+  home: Home,
+  wanted: Omit<DrawingRecord, Filled | 'kind' | 'pictures'>,
+  files: Readonly<Record<string, Uint8Array>>,
+  placement: Placement,
+): DrawingRecord {
+  return create(home, 'draw', placement, (folder, common) => {
+    for (const [name, bytes] of Object.entries(files)) writeFileAtomically(join(folder, name), [bytes]);
+    return { ...common, kind: 'generate', ...wanted, pictures: [] };
+  });
+}
+
+function create<Job extends JobRecord>(
+  home: Home,
+  stem: string,
+  { owner, scope, host, attended, turn, replyTo }: Placement,
+  fill: (folder: string, common: Pick<JobRecord, Filled>) => Job,
+): Job {
+  makeFolder(home.jobs);
+  const id = newFolder(home, stem);
+  const folder = jobFolder(home, id);
+  try {
     const now = new Date().toISOString();
-    if (start !== undefined) copyWeights(start, join(jobFolder(home, id), startFolder));
-    return write(home, {
-      id,
-      kind: 'personalize',
+    const common = { id, owner, scope, host, attended, replyTo, turn } as const;
+    const fresh = {
       state: 'queued',
       createdAt: now,
       updatedAt: now,
-      ...wanted,
-      photos: kept,
       progress: null,
+      warnings: [],
       error: null,
-    });
+    } as const;
+    return write(home, fill(folder, { ...common, ...fresh, warnings: [] }));
   } catch (error) {
-    rmSync(jobFolder(home, id), { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
     throw error;
   }
 }
 
 /**
- * The job as it stands. One that is recorded as queued or running while no process works on it was broken off (a
- * crash, a power cut): it is `stopped`. Throws UnknownJobError, BrokenFileError.
+ * The job as it stands. One that is recorded as queued or running while no process works on it waits for a host; an
+ * attended one was broken off (a crash, a power cut) and is `stopped`. Throws UnknownJobError, BrokenFileError.
  */
 export function readJob(home: Home, id: string): JobRecord {
-  const path = join(jobFolder(home, id), recordFile);
-  if (!isId(id) || !existsSync(path)) throw new UnknownJobError(id, nearestFirst(id, jobIds(home)));
-  const parsed = jobRecord.safeParse(readJsonFile(path, `it describes the job ${id}`));
-  if (!parsed.success) {
-    throw new BrokenFileError(
-      path,
-      `${path} is not a job's record (${z.prettifyError(parsed.error)}): remove ${jobFolder(home, id)}.`,
-    );
-  }
-  const job = parsed.data;
-  const open = job.state === 'running' || job.state === 'queued';
-  return open && liveHolder(lockPath(home, id)) === undefined ? { ...job, state: 'stopped' } : job;
+  return asItStands(home, parseRecord(home, id));
 }
 
 /** Oldest first; a job whose record is damaged is left out. */
-export function listJobs(home: Home): JobRecord[] {
-  const jobs = jobIds(home).flatMap((id) => {
-    try {
-      return [readJob(home, id)];
-    } catch (error) {
-      if (error instanceof BrokenFileError || error instanceof UnknownJobError) return [];
-      throw error;
-    }
-  });
-  return jobs.sort((a, b) => (a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : 0));
+export const listJobs = (home: Home): JobRecord[] => createJobIndex(home).list();
+
+/** All jobs of a home, for whoever looks often: a record is read again only when it was written again. */
+export interface JobIndex {
+  /** Oldest first; a job whose record is damaged is left out. */
+  list(): JobRecord[];
+}
+
+export function createJobIndex(home: Home): JobIndex {
+  let known = new Map<string, { readonly written: string; readonly job: JobRecord | null }>();
+  return {
+    list() {
+      const seen: typeof known = new Map();
+      for (const id of jobIds(home)) {
+        const file = statSync(join(jobFolder(home, id), recordFile), { throwIfNoEntry: false });
+        if (file === undefined) continue;
+        // Each record is a new file, renamed into its place.
+        const written = `${file.ino} ${file.mtimeMs} ${file.size}`;
+        const before = known.get(id);
+        seen.set(id, before?.written === written ? before : { written, job: parsed(home, id) });
+      }
+      known = seen;
+      const jobs = [...seen.values()].flatMap(({ job }) => (job === null ? [] : [asItStands(home, job)]));
+      return jobs.sort((a, b) => (a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : 0));
+    },
+  };
+}
+
+function parsed(home: Home, id: string): JobRecord | null {
+  try {
+    return parseRecord(home, id);
+  } catch (error) {
+    if (error instanceof BrokenFileError || error instanceof UnknownJobError) return null;
+    throw error;
+  }
+}
+
+function parseRecord(home: Home, id: string): JobRecord {
+  const path = join(jobFolder(home, id), recordFile);
+  if (!isId(id) || !existsSync(path)) throw new UnknownJobError(id, nearestFirst(id, jobIds(home)));
+  const record = jobRecord.safeParse(readJsonFile(path, `it describes the job ${id}`));
+  if (record.success) return record.data;
+  throw new BrokenFileError(
+    path,
+    `${path} is not a job's record (${z.prettifyError(record.error)}): remove ${jobFolder(home, id)}.`,
+  );
+}
+
+function asItStands(home: Home, job: JobRecord): JobRecord {
+  if (!isOpen(job) || liveHolder(lockPath(home, job.id)) !== undefined) return job;
+  return { ...job, state: job.attended ? 'stopped' : 'queued' };
 }
 
 /** A job held by this process, which alone may change it. */
-export interface HeldJob {
+export interface HeldJob<Job extends JobRecord = JobRecord> {
   readonly folder: string;
-  record(): JobRecord;
-  update(change: Partial<Omit<JobRecord, 'id' | 'kind'>>): JobRecord;
+  record(): Job;
+  update(change: Partial<Omit<Job, 'id' | 'kind'>>): Job;
   /** Whether someone, here or in another process, asked for the job to be cancelled. */
   cancelRequested(): boolean;
   beat(): void;
   release(): void;
+}
+
+/** Whether a held job is of that kind. */
+export function isKind<Kind extends JobRecord['kind']>(
+  held: HeldJob,
+  kind: Kind,
+): held is HeldJob & HeldJob<Extract<JobRecord, { kind: Kind }>> {
+  return held.record().kind === kind;
 }
 
 /** Takes a job that is to run. Throws JobStateError when a process is working on it, or it is done or cancelled. */
@@ -181,8 +209,7 @@ export function holdJob(home: Home, id: string): HeldJob {
   let record = readJob(home, id);
   if (record.state === 'done' || record.state === 'cancelled') {
     lock.release();
-    const mend =
-      record.state === 'done' ? `the subject is @${record.name}` : 'its checkpoint is gone; start a new one';
+    const mend = record.state === 'done' ? whatItMade(record) : 'its checkpoint is gone; start a new one';
     throw new JobStateError(id, record.state, `The job ${id} is ${record.state}: ${mend}.`);
   }
   // Left by someone who asked an earlier run to stop; this one is wanted.
@@ -191,7 +218,7 @@ export function holdJob(home: Home, id: string): HeldJob {
     folder: jobFolder(home, id),
     record: () => record,
     update(change) {
-      record = write(home, { ...record, ...change, updatedAt: new Date().toISOString() });
+      record = write(home, { ...record, ...change, updatedAt: new Date().toISOString() } as JobRecord);
       return record;
     },
     cancelRequested: () => existsSync(cancelPath(home, id)),
@@ -199,6 +226,17 @@ export function holdJob(home: Home, id: string): HeldJob {
     release: lock.release,
   };
 }
+
+const answeredPath = (home: Home, id: string) => join(jobFolder(home, id), 'answered');
+
+/** Finished jobs whose asker has still to be told, as far as `markAnswered` knows. */
+export const unansweredJobs = (home: Home, jobs: JobIndex, host: string): JobRecord[] =>
+  jobs
+    .list()
+    .filter((job) => job.host === host && job.replyTo !== null && !existsSync(answeredPath(home, job.id)));
+
+/** Whoever asked for the job knows how it ended. */
+export const markAnswered = (home: Home, id: string): void => writeFileSync(answeredPath(home, id), '');
 
 /** Removes what only a job that goes on needs: photos, checkpoints, half-made results. */
 export function clearJobFiles(home: Home, id: string): void {
@@ -226,19 +264,23 @@ export async function cancelJob(
       throw new JobStateError(
         id,
         'done',
-        `The job ${id} is done: remove what it learned with \`subjects delete ${job.name}\`.`,
+        job.kind === 'personalize'
+          ? `The job ${id} is done: remove what it learned with \`subjects delete ${job.name}\`.`
+          : `The job ${id} is done: ${whatItMade(job)}.`,
       );
     }
-    if (job.state === 'running' || job.state === 'queued') {
+    if (isOpen(job) && liveHolder(lockPath(home, id)) !== undefined) {
       writeFileSync(cancelPath(home, id), '');
     } else {
-      const held = holdJob(home, id);
-      try {
-        const cancelled = held.update({ state: 'cancelled', error: null });
-        clearJobFiles(home, id);
-        return cancelled;
-      } finally {
-        held.release();
+      const held = holdUnlessHeld(home, id);
+      if (held !== undefined) {
+        try {
+          const cancelled = held.update({ state: 'cancelled', error: null });
+          clearJobFiles(home, id);
+          return cancelled;
+        } finally {
+          held.release();
+        }
       }
     }
     if (Date.now() > deadline) {
@@ -251,6 +293,19 @@ export async function cancelJob(
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
+
+/** Nothing where another process took it a moment ago. */
+function holdUnlessHeld(home: Home, id: string): HeldJob | undefined {
+  try {
+    return holdJob(home, id);
+  } catch (error) {
+    if (error instanceof JobStateError && error.state === 'running') return undefined;
+    throw error;
+  }
+}
+
+const whatItMade = (job: JobRecord) =>
+  job.kind === 'personalize' ? `the subject is @${job.name}` : `its pictures are made`;
 
 /** Copied, so that the subject may be renamed, replaced or deleted while the job waits. */
 function copyWeights(from: string, to: string): void {
@@ -278,7 +333,7 @@ function takeJobLock(home: Home, id: string): FileLock {
   return lock;
 }
 
-function write(home: Home, job: JobRecord): JobRecord {
+function write<Job extends JobRecord>(home: Home, job: Job): Job {
   const text = `${JSON.stringify(job, null, 2)}\n`;
   writeFileAtomically(join(jobFolder(home, job.id), recordFile), [Buffer.from(text)]);
   return job;

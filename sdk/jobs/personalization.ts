@@ -3,28 +3,29 @@ import { randomUUID } from 'node:crypto';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFailure } from '../checkpoint/write-failure';
-import { DreamBoothError, EngineCrashedError, InvalidOptionError, StoppedError } from '../errors';
-import { WorkerExitError, type WorkerProcess } from '../runtime/worker-process';
+import { InvalidOptionError, JobStateError } from '../errors';
+import type { WorkerProcess } from '../runtime/worker-process';
 import type { Home } from '../subjects/home';
-import { createSubject, listSubjects, type Subject } from '../subjects/subjects';
+import { createSubject, isSubjectOf, listSubjects, readSubject, type Subject } from '../subjects/subjects';
 import { type Preset, presets } from '../training/presets';
 import type { PersonalizationJob } from '../work/personalization-job';
 import { checkSettings, type PersonalizationSettings } from '../work/personalization-settings';
-import type { ProgressEvent } from '../work/progress';
 import type { SubjectDraft } from '../work/run-personalization';
-import type { WorkOrder } from '../work/work';
 import { autoencoderPath, baseName, basePath } from './base-path';
 import { continuedPhotos, continuedSettings, continuedSubject } from './continuation';
+import type { PersonalizationRecord } from './job-record';
 import {
   clearJobFiles,
-  createJob,
+  createPersonalization,
   type HeldJob,
   holdJob,
-  type JobRecord,
+  isKind,
+  type Placement,
   photosFolder,
   startFolder,
 } from './jobs';
-import { type NameReservation, reserveDefaultName, reserveName } from './name-reservation';
+import { keepForJob, type NameReservation, reserveDefaultName, reserveName } from './name-reservation';
+import { workOn } from './run-job';
 import type { EngineSettings, RunOptions } from './run-options';
 import { readSubjectPhotos, refuseTooMany, type SubjectImage } from './subject-photos';
 import { packageVersions } from './versions';
@@ -54,19 +55,24 @@ export interface PersonalizationRequest {
   /** Default: the preset's where it has one, else 0. */
   readonly seed?: number;
   readonly settings?: PersonalizationSettings;
+  /** Who affirmed that the photos may be used for this, and in answer to what; kept with the subject. */
+  readonly consent?: PersonalizationRecord['consent'];
 }
 
-/** How often a run shows that it lives, looks for a wish to cancel, and writes down how far it is; ms. */
-const beatInterval = 1_000;
+/** A personalisation held by this process, as is the name of its subject. */
+export interface HeldPersonalization {
+  readonly held: HeldJob<PersonalizationRecord>;
+  readonly reservation: NameReservation;
+}
 
 /** Makes the job of a request, held by this process. */
-export async function startJob(
+export async function startPersonalization(
   home: Home,
   request: PersonalizationRequest,
-  defaultBase: string,
-  defaultVae: string | undefined,
+  defaults: { readonly base: string; readonly vae: string | undefined },
+  placement: Placement,
   onWarning: (message: string) => void,
-): Promise<{ readonly held: HeldJob; readonly reservation: NameReservation }> {
+): Promise<HeldPersonalization> {
   const source =
     request.continueFrom === undefined ? undefined : continuedSubject(home, request.continueFrom);
   const { images, name = source?.name, identifier = source?.identifier ?? null } = request;
@@ -78,9 +84,9 @@ export async function startJob(
   const preset: Preset | undefined = settings.preset && presets[settings.preset];
   // The same draws over again would add less than others.
   const seed = request.seed ?? (source ? source.seed + 1 : (preset?.seed ?? 0));
-  const base = baseName(home, request.base ?? source?.base.path ?? defaultBase);
+  const base = baseName(home, request.base ?? source?.base.path ?? defaults.base);
   basePath(base);
-  const vae = autoencoderPath(request.vae ?? source?.base.vae ?? defaultVae);
+  const vae = autoencoderPath(request.vae ?? source?.base.vae ?? defaults.vae);
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new InvalidOptionError('seed', `seed is ${seed}: give a whole number from 0 on.`);
   }
@@ -113,13 +119,34 @@ export async function startJob(
             baseFingerprint: source.base.fingerprint,
           }
         : null,
+      consent: request.consent ?? null,
     };
-    const job = createJob(home, wanted, photos, source?.folder);
-    return { held: holdJob(home, job.id), reservation };
+    const job = createPersonalization(home, wanted, photos, placement, source?.folder);
+    return { held: holdPersonalization(home, job.id), reservation };
   } catch (error) {
     reservation.release();
     throw error;
   }
+}
+
+/**
+ * Puts a personalisation in line: a host of the home runs it when its turn comes. Its name stays its own.
+ * Throws what `Engine.personalize` rejects with before any work is done.
+ */
+export async function queuePersonalization(
+  home: Home,
+  request: PersonalizationRequest,
+  defaults: { readonly base: string; readonly vae: string | undefined },
+  placement: Placement,
+): Promise<PersonalizationRecord> {
+  const warnings: string[] = [];
+  const onWarning = (message: string) => warnings.push(message);
+  const { held, reservation } = await startPersonalization(home, request, defaults, placement, onWarning);
+  keepForJob(home, reservation.name, held.record().id);
+  const job = held.update({ warnings });
+  held.release();
+  reservation.release();
+  return job;
 }
 
 export interface ResumeChanges {
@@ -138,11 +165,7 @@ const changeableSettings: readonly string[] = [
 ];
 
 /** Takes a job that was broken off, as it was or with changes. */
-export function retakeJob(
-  home: Home,
-  id: string,
-  changes: ResumeChanges,
-): { readonly held: HeldJob; readonly reservation: NameReservation } {
+export function retakePersonalization(home: Home, id: string, changes: ResumeChanges): HeldPersonalization {
   const settings = checkSettings(changes.settings ?? {});
   const fixed = Object.keys(settings).find((name) => !changeableSettings.includes(name));
   if (fixed !== undefined) {
@@ -151,11 +174,11 @@ export function retakeJob(
       `${fixed} cannot change while a subject is being learned; ${changeableSettings.join(', ')} can. Learn it anew for another ${fixed}.`,
     );
   }
-  const held = holdJob(home, id);
+  const held = holdPersonalization(home, id);
   let reservation: NameReservation | undefined;
   try {
     const before = held.record();
-    reservation = reserveName(home, changes.name ?? before.name, before.continueFrom?.id);
+    reservation = reserveName(home, changes.name ?? before.name, before.continueFrom?.id, id);
     held.update({ name: reservation.name, settings: { ...before.settings, ...settings }, error: null });
     return { held, reservation };
   } catch (error) {
@@ -166,99 +189,38 @@ export function retakeJob(
 }
 
 /** Runs a held job to its end, whatever that is, and lets go of it. */
-export async function runJob(
+export async function runPersonalizationJob(
   home: Home,
-  { held, reservation }: { readonly held: HeldJob; readonly reservation: NameReservation },
+  { held, reservation }: HeldPersonalization,
   worker: WorkerProcess,
-  { device, threads, memoryCheck }: EngineSettings,
-  { onProgress, signal }: RunOptions,
+  settings: EngineSettings,
+  run: RunOptions,
 ): Promise<Subject> {
   const { id, name } = held.record();
-  const stop = new AbortController();
-  const onStop = () => stop.abort();
-  signal?.addEventListener('abort', onStop, { once: true });
-  if (signal?.aborted) stop.abort();
-  let progress = null as JobRecord['progress'];
-  let written = progress;
-  const timer = setInterval(() => {
-    held.beat();
-    reservation.beat();
-    if (held.cancelRequested()) stop.abort();
-    if (progress === written || held.record().state !== 'running') return;
-    written = progress;
-    try {
-      held.update({ progress });
-    } catch {
-      // A full disk: how far it is will be told later; the work itself says what it could not write.
-    }
-  }, beatInterval);
-  timer.unref();
-
   try {
-    onProgress?.({ kind: 'job-start', job: id, name });
-    const order: WorkOrder<PersonalizationJob> = {
-      task: task(held),
+    run.onProgress?.({ kind: 'job-start', job: id, name });
+    const subject = await workOn(
       home,
-      folder: held.folder,
-      device,
-      threads,
-      memoryCheck,
-    };
-    held.update({ state: 'running' });
-    const onEvent = (event: unknown) => {
-      const told = event as ProgressEvent;
-      if (told.kind === 'step-end') progress = recorded(told);
-      onProgress?.(told);
-    };
-    const draft = await worker.call('personalize', order, { onEvent, signal: stop.signal });
-    const subject = keepSubject(home, held, draft as SubjectDraft);
-    held.update({ state: 'done', progress });
+      held,
+      {
+        method: 'personalize',
+        task: () => task(held),
+        keep: (draft: SubjectDraft) => keepSubject(home, held, draft),
+        onBeat: reservation.beat,
+      },
+      worker,
+      settings,
+      run,
+    );
     clearJobFiles(home, id);
     return subject;
-  } catch (error) {
-    throw ended(home, held, progress, stop.signal.aborted, error);
   } finally {
-    clearInterval(timer);
-    signal?.removeEventListener('abort', onStop);
     held.release();
     reservation.release();
   }
 }
 
-/** Records how a run that did not succeed ended, and returns what the caller gets to know. */
-function ended(
-  home: Home,
-  held: HeldJob,
-  progress: JobRecord['progress'],
-  stopped: boolean,
-  error: unknown,
-): unknown {
-  const { id } = held.record();
-  const failure =
-    error instanceof WorkerExitError && !stopped ? new EngineCrashedError(id, error.exit) : error;
-  try {
-    if (stopped && held.cancelRequested()) {
-      held.update({ state: 'cancelled' });
-      clearJobFiles(home, id);
-      return new StoppedError(null, { cause: error });
-    }
-    if (stopped) {
-      held.update({ state: 'stopped', progress });
-      return new StoppedError(id, { cause: error });
-    }
-    const code = failure instanceof DreamBoothError ? failure.code : 'unexpected';
-    held.update({
-      state: 'failed',
-      progress,
-      error: { code, message: failure instanceof Error ? failure.message : String(failure) },
-    });
-  } catch {
-    // The disk may be full or gone: the first failure is the one to tell; the job will be seen as stopped.
-  }
-  return failure;
-}
-
-function task(held: HeldJob): PersonalizationJob {
+function task(held: HeldJob<PersonalizationRecord>): PersonalizationJob {
   const {
     id,
     name,
@@ -293,8 +255,32 @@ function task(held: HeldJob): PersonalizationJob {
   };
 }
 
+function holdPersonalization(home: Home, id: string): HeldJob<PersonalizationRecord> {
+  const held = holdJob(home, id);
+  if (isKind(held, 'personalize')) return held;
+  held.release();
+  throw new JobStateError(
+    id,
+    held.record().state,
+    `The job ${id} draws pictures, which is not gone on with: ask for them again.`,
+  );
+}
+
+/**
+ * The subject of a job whose process died between the two last things it did, making the subject and writing down that
+ * the job is done; that is written down now.
+ */
+export function finishedSubject(home: Home, job: PersonalizationRecord): Subject | undefined {
+  if (!isSubjectOf(home, job.name, job.id)) return undefined;
+  const held = holdPersonalization(home, job.id);
+  held.update({ state: 'done', error: null });
+  held.release();
+  clearJobFiles(home, job.id);
+  return readSubject(home, job.name);
+}
+
 /** The photos go with it, so that it can be gone on with. */
-function keepSubject(home: Home, held: HeldJob, draft: SubjectDraft): Subject {
+function keepSubject(home: Home, held: HeldJob<PersonalizationRecord>, draft: SubjectDraft): Subject {
   const job = held.record();
   try {
     cpSync(join(held.folder, photosFolder), join(draft.folder, photosFolder), { recursive: true });
@@ -320,12 +306,12 @@ function keepSubject(home: Home, held: HeldJob, draft: SubjectDraft): Subject {
     photos: job.photos,
     ...(job.continueFrom ? { continuedFrom: { name: job.continueFrom.name, id: job.continueFrom.id } } : {}),
     versions: packageVersions(),
+    job: job.id,
+    owner: job.owner,
+    scope: job.scope,
+    consent: job.consent,
   };
   return createSubject(home, job.name, record, draft.folder, job.continueFrom?.id);
-}
-
-function recorded({ phase, step, steps, loss }: ProgressEvent & { kind: 'step-end' }): JobRecord['progress'] {
-  return { phase, step, steps, ...(loss === undefined ? {} : { loss }) };
 }
 
 /** What can be said without a tokenizer; the engine checks the rest. */

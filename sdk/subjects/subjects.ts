@@ -53,11 +53,20 @@ const subjectRecord = z.object({
   continuedFrom: z.object({ name: z.string(), id: z.string() }).optional(),
   /** Of what made it: this package, onnxruntime, Node. */
   versions: z.record(z.string(), z.string()),
+  /** The job that learned it; null: it was imported, or is older than this field. */
+  job: z.string().nullable().default(null),
+  /** Whose it is, and the community in which it was learned; see `JobOrigin`. */
+  owner: z.string().default('local'),
+  scope: z.string().nullable().default(null),
+  /** Who affirmed that the photos may be used, when, and in answer to what; null: nobody was asked. */
+  consent: z.object({ by: z.string(), at: z.iso.datetime(), words: z.string() }).nullable().default(null),
 });
 
 export type SettingValue = z.infer<typeof settingValue>;
 /** What subject.json holds. The folder's name is the subject's name, so that renaming is one step. */
 export type SubjectRecord = z.infer<typeof subjectRecord>;
+/** As given to `createSubject`: what has a default may be left out. */
+export type NewSubject = z.input<typeof subjectRecord>;
 
 export interface Subject extends SubjectRecord {
   readonly name: string;
@@ -72,7 +81,7 @@ export interface Subject extends SubjectRecord {
 export function createSubject(
   home: Home,
   name: string,
-  record: SubjectRecord,
+  record: NewSubject,
   folder: string,
   replaced?: string,
 ): Subject {
@@ -111,6 +120,10 @@ export function subjectExists(home: Home, name: string): boolean {
 /** Whether the subject of that name is the one of that id. */
 export const isSubject = (home: Home, name: string, id: string): boolean =>
   subjectExists(home, name) && readSubject(home, name).id === id;
+
+/** Whether the subject of that name was learned by that job. */
+export const isSubjectOf = (home: Home, name: string, job: string): boolean =>
+  subjectExists(home, name) && readSubject(home, name).job === job;
 
 /** By name. */
 export function subjectNames(home: Home): string[] {

@@ -37,6 +37,8 @@ export type ProgressEvent =
   | SampleMade
   | EstimateMade
   | Timed
+  /** Another process, of that number, works with the engine of this home; this run begins when it is done. */
+  | { readonly kind: 'engine-awaited'; readonly pid: number }
   | { readonly kind: 'warning-found'; readonly message: string };
 
 /** What a run on a large base will take, before anything of it is loaded. */

@@ -9,9 +9,9 @@ import {
   createSubject,
   deleteSubject,
   listSubjects,
+  type NewSubject,
   readSubject,
   renameSubject,
-  type SubjectRecord,
   subjectNames,
 } from '../../sdk/subjects/subjects';
 
@@ -21,7 +21,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(home.folder, { recursive: true }));
 
-const record: SubjectRecord = {
+const record: NewSubject = {
   id: 's-1',
   className: 'dog',
   identifier: 'olis',
@@ -35,6 +35,7 @@ const record: SubjectRecord = {
   photos: [{ name: '1.png', sha256: '0'.repeat(64) }],
   versions: {},
 };
+const unsaid = { job: null, owner: 'local', scope: null, consent: null };
 function weights(): string {
   const folder = mkdtempSync(join(home.folder, 'draft-'));
   writeFileSync(join(folder, 'lora.safetensors'), 'weights');
@@ -47,7 +48,7 @@ describe('the subject store', () => {
   test('a subject moves in whole, and is read back', () => {
     const draft = weights();
     const subject = createSubject(home, 'rex', record, draft);
-    expect(subject).toEqual({ ...record, name: 'rex', folder: join(home.subjects, 'rex') });
+    expect(subject).toEqual({ ...record, ...unsaid, name: 'rex', folder: join(home.subjects, 'rex') });
     expect(readSubject(home, 'rex')).toEqual(subject);
     expect(readdirSync(subject.folder).sort()).toEqual(['lora.safetensors', 'subject.json']);
     expect(existsSync(draft)).toBe(false);

@@ -1,0 +1,97 @@
+/** Looking at jobs, ending them, and going on with them. */
+import { z } from 'zod';
+import { JobStateError } from '../errors';
+import { isOpen, jobStates } from '../jobs/job-record';
+import { cancelJob as cancel, holdJob } from '../jobs/jobs';
+import { longestWait } from './generate';
+import { jobView, sayJob, viewJob, waitForJob } from './job-view';
+import { defineOperation } from './operation';
+import { findJob, visibleJobs } from './rights';
+
+const id = z.string().min(1).max(80).describe('The job\'s id, as "rex-1f3a"');
+
+export const getJob = defineOperation({
+  name: 'getJob',
+  title: 'Look at a job',
+  words:
+    'How far a job is: waiting, running with step and time left, done with what it made, or failed with the reason. With waitSeconds it answers when the job ends, or after that time.',
+  effect: 'reads',
+  hosts: { cli: 'jobs show', mcp: 'get_job', discord: false },
+  input: z.object({
+    job: id,
+    waitSeconds: z
+      .int()
+      .min(0)
+      .max(longestWait)
+      .optional()
+      .describe(`How long to wait for its end, at most ${longestWait}; default 0`),
+  }),
+  result: jobView,
+  example: { job: 'rex-1f3a', waitSeconds: 30 },
+  say: sayJob,
+  async run({ home, jobs, caller, signal }, { job, waitSeconds = 0 }) {
+    findJob(jobs, caller, job);
+    return viewJob(home, jobs, await waitForJob(() => findJob(jobs, caller, job), waitSeconds, signal));
+  },
+});
+
+export const listJobs = defineOperation({
+  name: 'listJobs',
+  title: 'List jobs',
+  words: 'Jobs of the caller, the newest first: what waits, what runs, what was made.',
+  effect: 'reads',
+  hosts: { cli: 'jobs list', mcp: 'list_jobs', discord: 'jobs' },
+  input: z.object({
+    state: z.enum(jobStates).optional().describe('Only jobs in this state'),
+    limit: z.int().min(1).max(200).optional().describe('At most so many; default 20'),
+  }),
+  result: z.object({ jobs: z.array(jobView), total: z.int().describe('How many there are in all') }),
+  example: { state: 'running' },
+  say: ({ jobs }) => (jobs.length === 0 ? 'There are no jobs.' : jobs.map(sayJob).join('\n')),
+  async run({ home, jobs, caller }, { state, limit = 20 }) {
+    const found = visibleJobs(jobs, caller).filter((job) => state === undefined || job.state === state);
+    const shown = found.slice(-limit).reverse();
+    return { jobs: shown.map((job) => viewJob(home, jobs, job)), total: found.length };
+  },
+});
+
+export const cancelJob = defineOperation({
+  name: 'cancelJob',
+  title: 'Cancel a job',
+  words: 'Ends a job that waits or runs, and removes what it has half made. It cannot be gone on with.',
+  effect: 'deletes',
+  hosts: { cli: 'jobs cancel', mcp: 'cancel_job', discord: 'cancel' },
+  input: z.object({ job: id }),
+  result: jobView,
+  example: { job: 'rex-1f3a' },
+  say: sayJob,
+  async run({ home, jobs, queue, caller }, { job }) {
+    findJob(jobs, caller, job);
+    const cancelled = await cancel(home, job);
+    await queue.remove(job);
+    return viewJob(home, jobs, cancelled);
+  },
+});
+
+export const resumeJob = defineOperation({
+  name: 'resumeJob',
+  title: 'Go on with a job',
+  words:
+    'Puts a job that was stopped or has failed in line again; a training goes on from its last checkpoint.',
+  effect: 'makes',
+  hosts: { cli: 'resume', mcp: 'resume_job', discord: 'resume' },
+  input: z.object({ job: id }),
+  result: jobView,
+  example: { job: 'rex-1f3a' },
+  say: sayJob,
+  async run(context, { job: given }) {
+    const { home, jobs, queue, caller } = context;
+    const job = findJob(jobs, caller, given);
+    if (isOpen(job)) throw new JobStateError(given, job.state, `The job ${given} is ${job.state} already.`);
+    const held = holdJob(home, given);
+    held.update({ state: 'queued', attended: false, error: null });
+    held.release();
+    await queue.add(given);
+    return viewJob(home, jobs, findJob(jobs, caller, given));
+  },
+});

@@ -1,0 +1,109 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { UnknownJobError, UnknownSubjectError } from '../../sdk/errors';
+import { createHost, type Host, type HostOptions } from '../../sdk/operations/host';
+import type { JobView } from '../../sdk/operations/job-view';
+import type { Caller } from '../../sdk/operations/rights';
+
+const workerModule = join(import.meta.dirname, '../jobs/fake-work.mjs');
+const ann: Caller = { id: 'discord:ann', scope: 'guild', role: 'member', host: 'discord' };
+const bob: Caller = { ...ann, id: 'discord:bob' };
+const operator: Caller = { id: 'local', scope: null, role: 'operator', host: 'mcp' };
+
+let folder: string;
+let photo: string;
+const hosts: Host[] = [];
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'dreambooth-'));
+  mkdirSync(join(folder, 'photos'));
+  mkdirSync(join(folder, 'base'));
+  photo = join(folder, 'photos', '1.png');
+  await sharp({ create: { width: 64, height: 64, channels: 3, background: '#f00' } }).toFile(photo);
+});
+afterEach(async () => {
+  for (const host of hosts.splice(0)) await host.close();
+  rmSync(folder, { recursive: true });
+});
+
+function hostWith(options: HostOptions = {}): Host {
+  const host = createHost({
+    home: join(folder, 'home'),
+    base: join(folder, 'base'),
+    allowFolders: [join(folder, 'photos')],
+    workerModule,
+    ...options,
+  });
+  hosts.push(host);
+  return host;
+}
+
+const view = async (answer: Promise<{ result: object }>) => (await answer).result as JobView;
+const learn = (host: Host, caller: Caller, more: object = {}) =>
+  view(host.call('personalize', { photos: [photo], class: 'dog', ...more }, caller));
+
+test('a subject is learned through the line and drawn', async () => {
+  const host = hostWith();
+  const job = await learn(host, operator, { name: 'rex' });
+  expect(job).toMatchObject({ kind: 'personalize', subject: 'rex' });
+  const done = await view(host.call('getJob', { job: job.job, waitSeconds: 30 }, operator));
+  expect(done).toMatchObject({ state: 'done', error: null });
+  const drawn = await view(
+    host.call('generate', { prompt: '@rex in the snow', count: 2, seed: 5 }, operator),
+  );
+  expect(drawn.pictures.map(({ seed }) => seed)).toEqual([5, 6]);
+  expect(readFileSync(drawn.pictures[0]!.path, 'utf8')).toBe('olis dog in the snow 5');
+  const shown = await host.call('getPicture', { picture: drawn.pictures[1]!.picture }, operator);
+  expect(shown.result).toMatchObject({ seed: 6, prompt: '@rex in the snow' });
+});
+
+test('a host that does not run jobs leaves them to one that does, also when that one dies over them', async () => {
+  const asking = hostWith({ runsJobs: false });
+  const first = hostWith({ stopPatience: 2_000 });
+  const { job } = await learn(asking, operator, { class: 'slow', steps: 60 });
+  for await (const now of asking.watch(job, operator)) if (now.state === 'running' && now.step! > 2) break;
+  await first.close();
+  expect(await view(asking.call('getJob', { job }, operator))).toMatchObject({ state: 'queued' });
+  hostWith();
+  const done = await view(asking.call('getJob', { job, waitSeconds: 40 }, operator));
+  expect(done.state).toBe('done');
+});
+
+test('others see neither a job nor its pictures, and draw with the subjects of their community', async () => {
+  const host = hostWith();
+  const { job } = await learn(host, ann, { name: 'rex', consent: true });
+  await host.call('getJob', { job, waitSeconds: 30 }, ann);
+  await expect(host.call('getJob', { job }, bob)).rejects.toThrow(UnknownJobError);
+  await expect(host.call('cancelJob', { job }, bob)).rejects.toThrow('There are no jobs');
+  const drawn = await view(host.call('generate', { prompt: '@rex' }, bob));
+  expect(drawn.state).toBe('done');
+  await expect(host.call('deleteSubject', { subject: 'rex' }, bob)).rejects.toThrow(UnknownSubjectError);
+  const stranger = { ...bob, id: 'discord:eve', scope: 'elsewhere' };
+  await expect(host.call('generate', { prompt: '@rex' }, stranger)).rejects.toThrow(/There are none yet/);
+  await host.call('deleteSubject', { subject: '@rex' }, { ...bob, role: 'moderator' });
+  expect(existsSync(join(folder, 'home', 'subjects', 'rex'))).toBe(false);
+});
+
+test('a waiting job keeps its name, and one waits for another in fair order', async () => {
+  const asking = hostWith({ runsJobs: false });
+  await learn(asking, ann, { name: 'rex', consent: true });
+  await expect(learn(asking, bob, { name: 'rex', consent: true })).rejects.toThrow(/about to be learned/);
+  const anns = [await learn(asking, ann), await learn(asking, ann)];
+  const bobs = await learn(asking, bob);
+  const ahead = async (caller: Caller, job: JobView) =>
+    (await view(asking.call('getJob', { job: job.job }, caller))).ahead;
+  expect(await ahead(bob, bobs)).toBe(1);
+  expect([await ahead(ann, anns[0]!), await ahead(ann, anns[1]!)]).toEqual([2, 3]);
+});
+
+test('wrong arguments say which field, what was found and wanted, and give an example', async () => {
+  const host = hostWith({ runsJobs: false });
+  const bad = (input: object) => host.call('generate', input, operator);
+  await expect(bad({ prompt: 'a dog', count: 99 })).rejects.toThrow(
+    /count is 99: give a whole number from 1 to 8 .*An example: \{"prompt"/,
+  );
+  await expect(bad({ promt: 'a dog' })).rejects.toThrow(/did you mean prompt\?.*prompt is missing/s);
+  await expect(bad({ prompt: 'x'.repeat(1e6) })).rejects.toThrow(/prompt is "x{56}… \(1000002 characters\)/);
+});
