@@ -8,6 +8,7 @@ const adapters = Object.fromEntries(
 export default defineConfig({
   entry: {
     index: 'sdk/index.ts',
+    operations: 'sdk/operations/index.ts',
     engine: 'sdk/work/engine-main.ts',
     'adapters/cli': 'adapters/cli/bin.ts',
     ...adapters,
@@ -15,7 +16,7 @@ export default defineConfig({
   format: ['esm'],
   target: 'node20',
   platform: 'node',
-  dts: { entry: { index: 'sdk/index.ts', ...adapters } },
+  dts: { entry: { index: 'sdk/index.ts', operations: 'sdk/operations/index.ts', ...adapters } },
   clean: true,
   // Adapters find the one built SDK by the package's own name, so that its classes are the same for all.
   external: [/^dreambooth(\/|$)/, 'onnxruntime-node', 'sharp'],

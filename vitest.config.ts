@@ -1,4 +1,12 @@
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+import tsconfig from './tsconfig.json' with { type: 'json' };
+
+/** The package's own names mean its sources, as to the compiler. */
+const alias = Object.entries(tsconfig.compilerOptions.paths).map(([name, [source]]) => ({
+  find: new RegExp(`^${name}$`),
+  replacement: join(import.meta.dirname, source!),
+}));
 
 export default defineConfig({
   test: {
@@ -6,6 +14,7 @@ export default defineConfig({
     maxWorkers: 2,
     projects: [
       {
+        resolve: { alias },
         test: {
           name: 'fast',
           include: ['test/**/*.test.ts'],
@@ -16,6 +25,7 @@ export default defineConfig({
         },
       },
       {
+        resolve: { alias },
         test: {
           name: 'slow',
           include: ['test/slow/**/*.test.ts'],

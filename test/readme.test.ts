@@ -8,6 +8,7 @@ import { expect, test } from 'vitest';
 import { createProgram } from '../adapters/cli/program';
 import type { Session } from '../adapters/cli/session';
 import * as sdk from '../sdk/index';
+import { operations } from '../sdk/operations/index';
 import { defaultSchedulerName, schedulerNames } from '../sdk/schedulers/index';
 import { presetNames, presets } from '../sdk/training/presets';
 import { personalizationSettings } from '../sdk/work/personalization-settings';
@@ -46,7 +47,7 @@ test('its programs compile against the public list', { timeout: 60_000 }, () => 
 });
 
 test('its commands and options exist', () => {
-  const program = createProgram({ stdout: process.stdout } as unknown as Session, () => {});
+  const program = createProgram({ stdout: process.stdout } as unknown as Session, operations, () => {});
   const lines = [...blocks('sh'), ...blocks('console')]
     .flatMap((code) => code.split('\n'))
     .map((line) => line.replace(/^\$ /, ''))
@@ -74,7 +75,7 @@ test('its commands and options exist', () => {
 });
 
 test('options that its text names exist', () => {
-  const program = createProgram({ stdout: process.stdout } as unknown as Session, () => {});
+  const program = createProgram({ stdout: process.stdout } as unknown as Session, operations, () => {});
   const commands = [program, ...program.commands.flatMap((one) => [one, ...one.commands])];
   const known = new Set(commands.flatMap(({ options }) => options.map(({ long }) => long)));
   const text = readme.replace(/^```.*?^```$/gms, '').replace(/`npm run [^`]*`/g, '');

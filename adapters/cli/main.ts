@@ -1,5 +1,6 @@
-/** The command line: arguments in, exit code out. Nothing of the SDK is loaded before a command runs. */
+/** The command line: arguments in, exit code out. Of the SDK the table of operations alone is loaded before a command runs. */
 import { CommanderError } from 'commander';
+import { operations } from 'dreambooth/operations';
 import { exitCodeOf, reportFailure, WrongUse } from './failures';
 import { createOutput } from './output';
 import { createProgram } from './program';
@@ -8,6 +9,7 @@ import type { Surroundings } from './surroundings';
 
 const ownSurroundings: Surroundings = {
   loadSdk: () => import('dreambooth'),
+  operations,
   stdout: process.stdout,
   stderr: process.stderr,
   onInterrupt(listener) {
@@ -30,7 +32,7 @@ export async function main(
   const output = createOutput(around.stdout, around.stderr, beforeTerminator.includes('--json'));
   const session: Session = { ...around, output };
   let code = 0;
-  const program = createProgram(session, (result) => {
+  const program = createProgram(session, around.operations, (result) => {
     code = result;
   });
   try {

@@ -1,14 +1,23 @@
 /** Commands, their arguments and their help. What they do is in the files beside, loaded when they run. */
 import { createRequire } from 'node:module';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Operation } from 'dreambooth';
+import { addOperations } from './operation-commands';
 import type { Session } from './session';
 
 const photosExample = 'dreambooth personalize rex/*.jpg --class dog --name rex';
 const drawExample = 'dreambooth generate "a photo of @rex in the snow"';
 const intoPhotoExample = 'dreambooth generate "@rex on the sofa" --image room.jpg --mask sofa.png';
 
-/** `onExitCode` gets the code of a command that ends otherwise than with 0 and without throwing. */
-export function createProgram(session: Session, onExitCode: (code: number) => void): Command {
+/**
+ * Commands with a face of their own, then those of `operations` that have none. `onExitCode` gets the code of a command
+ * that ends otherwise than with 0 and without throwing.
+ */
+export function createProgram(
+  session: Session,
+  operations: Readonly<Record<string, Operation>>,
+  onExitCode: (code: number) => void,
+): Command {
   const program = new Command('dreambooth')
     .description('Learn a subject from a few photos, then draw it anywhere.')
     .helpCommand('help [command]', 'help on a command')
@@ -249,6 +258,8 @@ export function createProgram(session: Session, onExitCode: (code: number) => vo
     .action(async (_, self) =>
       onExitCode(await (await import('./doctor')).doctorCommand(session, self.optsWithGlobals())),
     );
+
+  addOperations(program, operations, session, command);
   return program;
 }
 

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { queueDrawing } from '../jobs/drawing';
 import { schedulerNames } from '../schedulers/index';
 import { mentionedNames } from '../subjects/prompt';
 import { jobView, sayJob, viewJob, waitForJob } from './job-view';
@@ -71,6 +70,7 @@ export const generate = defineOperation({
       findSubject(home, caller, name);
     checkLimits(limits, jobs, caller, { kind: 'generate', pictures: rest.count ?? 1 });
     const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+    const { queueDrawing } = await import('../jobs/drawing');
     const job = queueDrawing(
       home,
       {

@@ -31,3 +31,6 @@ export const operations = {
 } satisfies Readonly<Record<string, Operation>>;
 
 export type OperationName = keyof typeof operations;
+
+export { fieldsOf } from './fields';
+export { nameAt } from './operation';

@@ -38,6 +38,7 @@ export interface Operation<
   readonly hosts?: { readonly [Kind in HostKind]?: string | false };
   /** What people read in place of the result as JSON. */
   say(result: z.output<Result>): string;
+  /** Loads what it needs of the engine's side itself: the table is there for help and completion, too, at once. */
   run(context: OperationContext, input: z.output<Input>): Promise<z.output<Result>>;
 }
 

@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { ConsentMissingError, InvalidOptionError } from '../errors';
-import { queuePersonalization } from '../jobs/personalization';
 import { presetNames } from '../training/presets';
 import { checkSettings } from '../work/personalization-settings';
 import { childWords, personWords } from './consent';
@@ -75,6 +74,7 @@ export const personalize = defineOperation({
       );
     }
     checkLimits(limits, jobs, caller, { kind: 'personalize' });
+    const { queuePersonalization } = await import('../jobs/personalization');
     const job = await queuePersonalization(
       home,
       {

@@ -1,6 +1,5 @@
 /** Learned subjects: looking at them, sharing them, letting go of them. */
 import { z } from 'zod';
-import { exportLearned, importLearned } from '../jobs/learned-files';
 import { subjectWords } from '../subjects/prompt';
 import { exportFormats } from '../subjects/subject-export';
 import { deleteSubject as remove, renameSubject as rename, type Subject } from '../subjects/subjects';
@@ -103,6 +102,7 @@ export const exportSubject = defineOperation({
   say: ({ subject, format, path }) => `@${subject} is written for ${format}: ${path}`,
   async run({ home, caller, files, signal }, { subject, format, path }) {
     const { name: own } = findOwnSubject(home, caller, subject);
+    const { exportLearned } = await import('../jobs/learned-files');
     const written = await exportLearned(home, own, format, files.target('path', path), { signal });
     return { subject: own, format, path: written };
   },
@@ -124,8 +124,10 @@ export const importSubject = defineOperation({
   result: subjectView,
   example: { file: '/loras/rex.safetensors', name: 'rex', class: 'dog', identifier: 'sks' },
   say: saySubject,
-  run: async ({ home, caller, files }, { file, class: className, ...rest }) =>
-    viewSubject(importLearned(home, files.target('file', file), { className, ...rest }), caller),
+  async run({ home, caller, files }, { file, class: className, ...rest }) {
+    const { importLearned } = await import('../jobs/learned-files');
+    return viewSubject(importLearned(home, files.target('file', file), { className, ...rest }), caller);
+  },
 });
 
 export const deleteSubject = defineOperation({

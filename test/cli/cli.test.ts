@@ -14,12 +14,15 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
 import { createProgram } from '../../adapters/cli/program';
 import type { Session } from '../../adapters/cli/session';
 import { readPngText, writePng } from '../../sdk/images/png';
+import { operations } from '../../sdk/operations/index';
+import { defineOperation } from '../../sdk/operations/operation';
 import { toyPhotos } from '../../sdk/toybox/toy-subject';
 import { presetNames } from '../../sdk/training/presets';
-import { call, events, type OnLine, program, startIn } from './command-line';
+import { call, callIn, events, type OnLine, program, startIn } from './command-line';
 
 const root = join(import.meta.dirname, '../..');
 const base = join(root, 'fixtures/golden/sd15-tiny');
@@ -42,6 +45,43 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const quick = ['--base', base, '--steps', '3', '--set', 'classImages=2', '--set', 'checkpointEvery=1'];
 
+describe('operations', () => {
+  test('a new one in the table is a command, with no further line', async () => {
+    const echo = defineOperation({
+      name: 'echoLoudly',
+      title: 'Echo',
+      words: 'Says it again.',
+      effect: 'reads',
+      hosts: { cli: 'echo loudly' },
+      input: z.object({
+        word: z.string().describe('What to say'),
+        times: z.int().min(1).max(9).optional().describe('How often'),
+        fast: z.boolean().optional().describe('Whether at once'),
+      }),
+      result: z.object({ said: z.string() }),
+      example: { word: 'hello', times: 2 },
+      say: ({ said }) => said,
+      run: async (_, { word, times = 1, fast }) => ({ said: `${word}${fast ? '!' : ' '}`.repeat(times) }),
+    });
+    const surroundings = { operations: { ...operations, echo } };
+    const home = ['--home', join(folder, 'home-of-operations')];
+    const say = (...words: string[]) => callIn(surroundings, 'echo', ...words, ...home);
+    expect(await say('loudly', 'hi', '--times', '3', '--fast')).toMatchObject({
+      code: 0,
+      out: 'hi!hi!hi!\n',
+    });
+    expect((await say('loudly', 'hi', '--json')).out).toBe('{"said":"hi "}\n');
+    expect(await say('loudly', 'hi', '--times', '99')).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/times is 99: give a whole number from 1 to 9/),
+    });
+    expect((await say('loudly', '--help')).out).toMatch(
+      /Says it again\.[\s\S]*\$ dreambooth echo loudly hello --times 2/,
+    );
+    expect((await say()).out).toContain('loudly');
+  });
+});
+
 describe('help', () => {
   test('a bare call shows it, with an example, and is not wrong', async () => {
     const { code, out } = await call();
@@ -52,6 +92,7 @@ describe('help', () => {
   test('every command has an example that it understands itself', () => {
     const commands = createProgram(
       { stdout: process.stdout } as unknown as Session,
+      operations,
       () => {},
     ).commands.flatMap((command) => [command, ...command.commands]);
     expect(commands.length).toBeGreaterThan(12);
