@@ -1,5 +1,5 @@
 import type { BaseReport } from 'dreambooth';
-import type { CommonOptions, Session } from './session';
+import { type CommonOptions, homeArgument, quoted, type Session } from './session';
 
 /** Exit code 0 when the embedded base model can be used here, else 1. */
 export async function doctorCommand(
@@ -23,11 +23,16 @@ export async function doctorCommand(
     ...(diagnosis.baseReport ? describeBase(diagnosis.baseReport) : []),
     `models       ${diagnosis.modelsFound} found (dreambooth models lists them)`,
     ...problems.map((problem) => `Problem: ${problem}`),
-    diagnosis.ok ? 'All is well. Next: dreambooth demo' : 'Mend the above, then look again.',
+    diagnosis.ok ? `All is well. Next: ${next(options)}` : 'Mend the above, then look again.',
   ];
   output.row(diagnosis, lines.join('\n'));
   return diagnosis.ok ? 0 : 1;
 }
+
+const next = ({ base, ...options }: CommonOptions & { readonly base?: string }) =>
+  base === undefined
+    ? 'dreambooth demo'
+    : `dreambooth personalize PHOTOS... --class NOUN --base ${quoted(base)}${homeArgument(options)}`;
 
 const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GB`;
 

@@ -6,7 +6,8 @@ import { type CommonOptions, homeArgument, type Session } from './session';
 export async function listCommand({ loadSdk, output }: Session, options: CommonOptions): Promise<void> {
   const sdk = await loadSdk();
   const jobs = sdk.listJobs(sdk.openHome(options.home));
-  for (const job of jobs) output.row(row(job), line(job));
+  const width = Math.max(0, ...jobs.map(({ id }) => id.length));
+  for (const job of jobs) output.row(row(job), line(job, width));
   if (jobs.length === 0) output.say('There are no jobs yet: dreambooth personalize makes them.');
 }
 
@@ -25,7 +26,7 @@ export async function showCommand(
   const canResume =
     job.kind === 'personalize' && (job.state === 'stopped' || (job.state === 'failed' && !hopeless));
   const lines = [
-    line(job),
+    line(job, 0),
     job.kind === 'personalize'
       ? `  class ${job.className}, base ${job.base}, seed ${job.seed}, ${job.photos.length} photos`
       : `  "${job.prompt}", ${job.count} from seed ${job.seed}`,
@@ -55,9 +56,9 @@ function row(job: JobRecord): object {
   return shown;
 }
 
-function line(job: JobRecord): string {
+function line(job: JobRecord, width: number): string {
   const { id, state, progress } = job;
   const at = progress === null ? '' : `  ${progress.phase} ${progress.step}/${progress.steps}`;
   const what = job.kind === 'personalize' ? `@${job.name}` : `"${job.prompt}"`;
-  return `${id.padEnd(20)} ${state.padEnd(10)} ${what}${at}`;
+  return `${id.padEnd(width)}  ${state.padEnd(9)}  ${what}${at}`;
 }

@@ -162,8 +162,8 @@ export function createProgram(
     .addOption(
       new Option(
         '--format <format>',
-        'a LoRA in the names of kohya (for ComfyUI and others) or diffusers; or checkpoint: base and subject in one',
-      ).choices(['kohya', 'diffusers', 'checkpoint']),
+        'a LoRA in the names of kohya (for ComfyUI and others) or diffusers; checkpoint: base and subject in one; subject: all of it but the photos, for another dreambooth',
+      ).choices(['kohya', 'diffusers', 'checkpoint', 'subject']),
     )
     .option('--out <path>', 'a .safetensors file, or a folder')
     .addOption(
@@ -177,7 +177,7 @@ export function createProgram(
     );
   command(
     'import',
-    'make a subject of a LoRA file or an embedding',
+    'make a subject of a LoRA file, an embedding, or one that was exported whole',
     'dreambooth subjects import rex.safetensors --name rex --class dog --identifier sks --base ./sd15',
     subjects,
   )
@@ -301,13 +301,16 @@ function computing(command: Command): Command {
 
 /** Without a subcommand a group lists; with a word that is none, it says which there are. */
 function listByDefault(group: Command, list: (self: Command) => Promise<void>): void {
-  group.argument('[command]').action(async (word: string | undefined, _, self: Command) => {
-    if (word !== undefined)
-      self.error(`error: unknown command '${word}'${suggestion(word, group)}`, {
-        code: 'commander.unknownCommand',
-      });
-    await list(self);
-  });
+  group
+    .usage('[command] [options]')
+    .argument('[command]')
+    .action(async (word: string | undefined, _, self: Command) => {
+      if (word !== undefined)
+        self.error(`error: unknown command '${word}'${suggestion(word, group)}`, {
+          code: 'commander.unknownCommand',
+        });
+      await list(self);
+    });
 }
 
 function suggestion(word: string, group: Command): string {

@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import type { ExportFormat, ExportOptions, Subject } from 'dreambooth';
 import { required } from './failures';
 import { runFileLines, runFiles } from './run-files';
-import { type CommonOptions, nextPicture, type Session } from './session';
+import { type CommonOptions, nextPicture, quoted, type Session } from './session';
 
 export async function listCommand({ loadSdk, output }: Session, options: CommonOptions): Promise<void> {
   const sdk = await loadSdk();
@@ -24,8 +24,15 @@ export async function showCommand(
   const settings = Object.entries(subject.settings).map(([key, value]) => `    ${key}: ${value}`);
   const lines = [
     line(subject),
-    `  in prompts "${sdk.subjectWords(subject)}", learned with "${subject.instancePrompt}"`,
-    `  ${subject.kind}, ${subject.steps} steps, seed ${subject.seed}, ${subject.photos.length} photos, ${subject.createdAt}`,
+    ...('importedFrom' in subject.settings
+      ? [
+          `  in prompts "${sdk.subjectWords(subject)}"`,
+          `  ${subject.kind}, imported from ${subject.settings['importedFrom']}, ${subject.createdAt}`,
+        ]
+      : [
+          `  in prompts "${sdk.subjectWords(subject)}", learned with "${subject.instancePrompt}"`,
+          `  ${subject.kind}, ${subject.steps} steps, seed ${subject.seed}, ${subject.photos.length} photos, ${subject.createdAt}`,
+        ]),
     `  base ${subject.base.path}`,
     `  ${subject.folder}`,
     ...runFileLines(files),
@@ -44,7 +51,7 @@ export async function exportCommand(
   const format = required(
     options.format,
     '--format',
-    'kohya for ComfyUI and others, diffusers, or checkpoint for the whole model',
+    'kohya for ComfyUI and others, diffusers, checkpoint for the whole model, or subject for another dreambooth',
   );
   const out = required(options.out, '--out', 'name a .safetensors file, or a folder');
   const sdk = await loadSdk();
@@ -68,7 +75,11 @@ export async function exportCommand(
       const said = isNamed ? `"embedding:${file}" (ComfyUI) or "${file}"` : `"${sdk.subjectWords(subject)}"`;
       return `${said} where you mean @${subject.name}`;
     });
-    output.say(`Next: in the other program write ${words.join(', ')}.`);
+    output.say(
+      format === 'subject'
+        ? `Next, where it is to be drawn: dreambooth subjects import ${quoted(basename(path))}`
+        : `Next: in the other program write ${words.join(', ')}.`,
+    );
   } finally {
     stopListening();
   }
@@ -84,16 +95,15 @@ export async function importCommand(
     readonly base?: string;
   },
 ): Promise<void> {
-  const name = required(options.name, '--name', 'how prompts will call it, as --name rex');
-  const className = required(options.class, '--class', 'say what it is, as --class dog');
   const sdk = await loadSdk();
   output.started(null);
   const subject = sdk.importLearned(sdk.openHome(options.home), file, {
-    name,
-    className,
+    name: options.name,
+    className: options.class,
     identifier: options.identifier,
     base: options.base,
   });
+  const { name } = subject;
   output.done({ files: [subject.folder], subject: name, id: subject.id }, [
     `There is a subject @${name} now.`,
     nextPicture(name, options),

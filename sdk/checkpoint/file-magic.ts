@@ -30,6 +30,7 @@ const binaries: readonly Format[] = [
   [/^504b0304(?!00000000)/, `a zip archive, as PyTorch writes, and in it ${pickleMend}`, 'unsupported'],
   [/^80028a0a/, pickleMend, 'unsupported'],
   [/^894844460d0a/, 'an HDF5 file: take the .safetensors of the same model', 'unsupported'],
+  [/^(89504e47|ffd8ff|47494638|52494646.{8}57454250)/, 'a picture: give the file of the weights', 'broken'],
   [/^1f8b08[0-9a-f]{2}(?!000000)/, 'a gzip archive: unpack it first', 'unsupported'],
 ];
 

@@ -52,7 +52,11 @@ export function continuedSettings(
 const known: ReadonlySet<string> = new Set(settingNames);
 
 /** The subject's own photos, then those of `more` that it does not have. Throws InvalidOptionError where there are none. */
-export function continuedPhotos(subject: Subject, more: readonly SubjectPhoto[]): SubjectPhoto[] {
+export function continuedPhotos(
+  subject: Subject,
+  more: readonly SubjectPhoto[],
+  onWarning: (message: string) => void,
+): SubjectPhoto[] {
   const own = subject.photos.flatMap(({ file, mask, caption, ...photo }) =>
     file === undefined
       ? []
@@ -66,6 +70,8 @@ export function continuedPhotos(subject: Subject, more: readonly SubjectPhoto[])
         ],
   );
   const seen = new Set(own.map(({ sha256 }) => sha256));
+  for (const { name } of more.filter(({ sha256 }) => seen.has(sha256)))
+    onWarning(`@${subject.name} was learned from ${name} already: it counts once.`);
   const photos = [...own, ...more.filter(({ sha256 }) => !seen.has(sha256))];
   if (photos.length > 0) return photos;
   throw new InvalidOptionError(

@@ -1,13 +1,15 @@
 import { InvalidOptionError, MissingFileError, StoppedError } from '../errors';
 import type { Home } from '../subjects/home';
 import { importSubject } from '../subjects/lora-import';
+import { importArchive, isArchive } from '../subjects/subject-archive';
 import { type ExportFormat, type ExportOptions, exportSubjects } from '../subjects/subject-export';
 import { readSubject, type Subject } from '../subjects/subjects';
 import { baseName, basePath, embeddedBase } from './base-path';
 
 export interface ImportOptions {
-  readonly name: string;
-  readonly className: string;
+  /** Of a file that `exportLearned` wrote as a `subject` it may be left out: that knows its name, and the rest. */
+  readonly name?: string | undefined;
+  readonly className?: string | undefined;
   /** The words that a LoRA was trained with for the subject; an embedding has none. */
   readonly identifier?: string | undefined;
   /** Default `toybox`. */
@@ -59,12 +61,29 @@ function whereThere(base: string): string | null {
   }
 }
 
-/** Makes a subject of another program's LoRA or embedding; see `importSubject`. */
+/**
+ * Makes a subject of another program's LoRA or embedding, see `importSubject`, or of one that was exported whole, see
+ * `importArchive`. Throws InvalidOptionError where the file does not say how it is called and what it is.
+ */
 export function importLearned(
   home: Home,
   file: string,
-  { base = embeddedBase, ...rest }: ImportOptions,
+  { base = embeddedBase, name, className, identifier }: ImportOptions = {},
 ): Subject {
+  if (isArchive(file)) return importArchive(home, file, name);
+  const rest = {
+    name: told('name', name, 'rex'),
+    className: told('class', className, 'dog'),
+    identifier,
+  };
   const remembered = baseName(home, base);
   return importSubject(home, file, { ...rest, base: remembered, basePath: basePath(remembered) });
+}
+
+function told(option: string, value: string | undefined, example: string): string {
+  if (value !== undefined) return value;
+  throw new InvalidOptionError(
+    option,
+    `The ${option} is missing, which the file does not say: give it, as --${option} ${example}.`,
+  );
 }

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFailure } from '../checkpoint/write-failure';
-import { InvalidOptionError, JobStateError } from '../errors';
+import { InvalidOptionError, JobStateError, NameTakenError } from '../errors';
 import type { WorkerProcess } from '../runtime/worker-process';
 import type { Home } from '../subjects/home';
 import { createSubject, isSubjectOf, listSubjects, readSubject, type Subject } from '../subjects/subjects';
@@ -99,7 +99,7 @@ export async function startPersonalization(
     };
     const read =
       source && images.length === 0 ? [] : await readSubjectPhotos(images, base, reading, onWarning);
-    const photos = source ? continuedPhotos(source, read) : read;
+    const photos = source ? continuedPhotos(source, read, onWarning) : read;
     refuseTooMany(photos);
     const usedIdentifiers = listSubjects(home).map((subject) => subject.identifier);
     const wanted = {
@@ -178,7 +178,7 @@ export function retakePersonalization(home: Home, id: string, changes: ResumeCha
   let reservation: NameReservation | undefined;
   try {
     const before = held.record();
-    reservation = reserveName(home, changes.name ?? before.name, before.continueFrom?.id, id);
+    reservation = reserveFor(home, changes.name ?? before.name, before);
     held.update({ name: reservation.name, settings: { ...before.settings, ...settings }, error: null });
     return { held, reservation };
   } catch (error) {
@@ -253,6 +253,19 @@ function task(held: HeldJob<PersonalizationRecord>): PersonalizationJob {
       ...(mask === undefined ? {} : { mask: join(held.folder, mask) }),
     })),
   };
+}
+
+/** Throws NameTakenError, which says how a job whose name is taken goes on. */
+function reserveFor(home: Home, name: string, { id, continueFrom }: PersonalizationRecord): NameReservation {
+  try {
+    return reserveName(home, name, continueFrom?.id, id);
+  } catch (error) {
+    if (!(error instanceof NameTakenError)) throw error;
+    throw new NameTakenError(
+      name,
+      `The name @${name} was taken while the job ${id} waited: go on with it under another, as dreambooth resume ${id} --name ${name}-2.`,
+    );
+  }
 }
 
 function holdPersonalization(home: Home, id: string): HeldJob<PersonalizationRecord> {

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { InvalidOptionError } from '../errors';
 import { likelyMeant } from '../subjects/subject-name';
+import { valueWords } from '../work/value-words';
 import { type Field, fieldsOf } from './fields';
 import type { Operation } from './operation';
 
@@ -21,7 +22,9 @@ export function checkInput<Input extends z.ZodObject>(
     ...(checked.error?.issues ?? []).map(({ path }) => {
       const field = fields.find(({ name }) => name === path[0]);
       const value = (given as Readonly<Record<string, unknown>> | undefined)?.[String(path[0])];
-      return field === undefined ? 'arguments are fields with values' : faultOf(field, value);
+      return field === undefined
+        ? 'arguments are fields with values'
+        : faultOf(field, operation.input.shape[field.name] as z.ZodType, value);
     }),
   ];
   const [first] = checked.error?.issues ?? [];
@@ -37,21 +40,11 @@ function unknownField(name: string, fields: readonly Field[]): string {
   return `There is no ${name.slice(0, 60)}${meant === undefined ? `; there are ${names.join(', ') || 'no fields'}` : `; did you mean ${meant}?`}`;
 }
 
-const kinds: Readonly<Record<Field['kind'], string>> = {
-  text: 'a text',
-  whole: 'a whole number',
-  number: 'a number',
-  flag: 'true or false',
-  texts: 'a list of texts',
-};
-
-function faultOf({ name, words, kind, choices, least, most }: Field, value: unknown): string {
-  const range = [...(least === null ? [] : [`from ${least}`]), ...(most === null ? [] : [`to ${most}`])];
-  const wanted = choices ? `one of ${choices.join(', ')}` : [kinds[kind], ...range].join(' ');
+function faultOf({ name, words }: Field, schema: z.ZodType, value: unknown): string {
   const text = JSON.stringify(value) ?? '';
   const found =
     value === undefined
       ? 'is missing'
       : `is ${text.length > 60 ? `${text.slice(0, 57)}… (${text.length} characters)` : text}`;
-  return `${name} ${found}: give ${wanted} (${words})`;
+  return `${name} ${found}: give ${valueWords(schema)} (${words})`;
 }

@@ -85,7 +85,7 @@ export const exportSubject = defineOperation({
   name: 'exportSubject',
   title: 'Export a subject',
   words:
-    'Writes what was learned as a file for other programs: kohya for ComfyUI and AUTOMATIC1111, diffusers for Python, checkpoint for base and subject in one.',
+    'Writes what was learned as a file for other programs: kohya for ComfyUI and AUTOMATIC1111, diffusers for Python, checkpoint for base and subject in one, subject for another dreambooth.',
   effect: 'makes',
   hosts: { cli: 'subjects export', mcp: 'export_subject', discord: false },
   input: z.object({
@@ -111,13 +111,13 @@ export const exportSubject = defineOperation({
 export const importSubject = defineOperation({
   name: 'importSubject',
   title: 'Import a subject',
-  words: 'Makes a subject of a LoRA or embedding file of another program.',
+  words: 'Makes a subject of a LoRA or embedding file of another program, or of one that was exported whole.',
   effect: 'makes',
   hosts: { cli: 'subjects import', mcp: false, discord: false },
   input: z.object({
     file: z.string().min(1).max(4096).describe('The .safetensors file'),
-    name,
-    class: z.string().min(1).max(60).describe('What it is, as "dog"'),
+    name: name.optional(),
+    class: z.string().min(1).max(60).optional().describe('What it is, as "dog"'),
     identifier: z.string().max(60).optional().describe('The word that a LoRA was trained with'),
     base: z.string().max(4096).optional().describe('The base model it was trained on'),
   }),

@@ -58,17 +58,21 @@ export async function createPipeline(
   random: (seed: number) => Pick<Random, 'normals'> = createRandom,
 ): Promise<Pipeline> {
   const textEncoder = await createTextEncoder(base, shape, createSession);
-  const denoiser = await createDenoiser(base, shape, pathsIn('unet', shape.loraPaths), createSession);
-  const decoder = await createDecoder(base, shape.size, createSession, shape.tiled);
+  const denoiser = await orRelease([textEncoder], () =>
+    createDenoiser(base, shape, pathsIn('unet', shape.loraPaths), createSession),
+  );
+  const decoder = await orRelease([textEncoder, denoiser], () =>
+    createDecoder(base, shape.size, createSession, shape.tiled),
+  );
   const { config } = base.vae;
   const [height, width] = shape.size.map((side) => side * config.factor) as [number, number];
   const places = shape.size[0] * shape.size[1];
   const elements = config.latentChannels * places;
-  let encoder: Promise<Encoder> | undefined;
+  let encoder: Encoder | undefined;
   return {
     async encode(photo) {
-      encoder ??= createEncoder(base, height, width, createSession, shape.tiled);
-      return encodePhoto(base, await encoder, photo, width);
+      encoder ??= await createEncoder(base, height, width, createSession, shape.tiled);
+      return encodePhoto(base, encoder, photo, width);
     },
     async draw(drawing) {
       const { prompts, negativePrompt, seeds, scheduler, steps, loras, photo, onStep, signal } = drawing;
@@ -138,7 +142,20 @@ export async function createPipeline(
       await textEncoder.release();
       await denoiser.release();
       await decoder.release();
-      await (await encoder)?.release();
+      await encoder?.release();
     },
   };
+}
+
+/** What `load` gives; where it fails, what was loaded before it is let go of. */
+async function orRelease<Loaded>(
+  before: readonly { release(): Promise<void> }[],
+  load: () => Promise<Loaded>,
+): Promise<Loaded> {
+  try {
+    return await load();
+  } catch (error) {
+    for (const one of before) await one.release();
+    throw error;
+  }
 }

@@ -57,7 +57,7 @@ export function schedulerName(typed: string): SchedulerName {
   if (name === undefined)
     throw new InvalidOptionError(
       'scheduler',
-      `there is no scheduler "${typed}"; choose one of ${schedulerNames.join(', ')}`,
+      `There is no scheduler "${typed}". There are ${schedulerNames.map((one) => one.replaceAll('_', '-')).join(', ')}.`,
     );
   return name;
 }

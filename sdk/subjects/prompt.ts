@@ -28,6 +28,9 @@ export interface ResolvedPrompt {
 /** `@name` or `@name:0.8`; not after a letter, digit, dot or another @, so that `a@b.c` is no mention. */
 const mention = /(?<![\w.@+-])@([a-z0-9][a-z0-9_-]*)(?::(\d+(?:\.\d+)?|\.\d+))?/gi;
 
+/** A colon right after a mention and a letter or sign right after that. */
+const noWeight = /(?<![\w.@+-])@[a-z0-9][a-z0-9_-]*:(?!\d|\.\d)[^\s,;:)\]"']+/i;
+
 /** The names mentioned in a prompt, once each, in order. */
 export function mentionedNames(prompt: string): string[] {
   return [...new Set([...prompt.matchAll(mention)].map(([, name]) => subjectName(name!).name))];
@@ -35,9 +38,16 @@ export function mentionedNames(prompt: string): string[] {
 
 /**
  * Replaces every `@name` by the subject's identifier and class, and leaves the rest of the prompt as it is.
- * `find` returns the subject or throws. Throws InvalidOptionError for one subject with two weights.
+ * `find` returns the subject or throws. Throws InvalidOptionError for a weight that is no number, or one subject with two weights.
  */
 export function resolvePrompt(prompt: string, find: (name: string) => MentionedSubject): ResolvedPrompt {
+  const unread = noWeight.exec(prompt)?.[0];
+  if (unread !== undefined) {
+    throw new InvalidOptionError(
+      'prompt',
+      `${unread} has no weight that can be read: write a number, as ${unread.replace(/:.*/, ':0.8')}, or a blank after the colon.`,
+    );
+  }
   const weights = new Map<string, number | undefined>();
   const text = prompt.replace(mention, (_, typed: string, written: string | undefined) => {
     const { name, rest } = subjectName(typed);

@@ -5,9 +5,10 @@ import { exportCheckpoint, type WeightedSubject } from './checkpoint-export';
 import { exportEmbedding } from './embedding-subject';
 import type { Home } from './home';
 import { exportLora } from './lora-export';
+import { exportArchive } from './subject-archive';
 import { readSubject } from './subjects';
 
-export const exportFormats = ['kohya', 'diffusers', 'checkpoint'] as const;
+export const exportFormats = ['kohya', 'diffusers', 'checkpoint', 'subject'] as const;
 export type ExportFormat = (typeof exportFormats)[number];
 
 export interface ExportOptions {
@@ -30,7 +31,8 @@ export interface ExportedSubject {
  * Writes what was learned to `out`. `kohya`, `diffusers`: the LoRA of one subject, in the names that most programs read
  * (ComfyUI, AUTOMATIC1111, Forge…) or in diffusers', as a `.safetensors` file or into a folder; of a subject learned by
  * changing the whole model `diffusers` is the whole checkpoint. `checkpoint`: base and subjects in one, as a
- * `.safetensors` file or a new folder in the diffusers layout. An
+ * `.safetensors` file or a new folder in the diffusers layout. `subject`: everything but the photos, as one file that
+ * `importLearned` takes back, in another home or on another machine. An
  * embedding is written in float32, as AUTOMATIC1111's web UI or diffusers reads it. Returns the path written.
  * Throws UnknownSubjectError, InvalidOptionError, WrongBaseError, DiskFullError, UnwritablePathError.
  */
@@ -53,6 +55,13 @@ export async function exportSubjects(
       'Several subjects, or one with a weight, go into a checkpoint: give --format checkpoint.',
     );
   }
+  if (/\.(ckpt|pt|pth|bin|pkl|onnx|gguf)$/i.test(out)) {
+    throw new InvalidOptionError(
+      'out',
+      `${out} would be of a format that is not written here: name a .safetensors file, which all programs of today read, or a folder.`,
+    );
+  }
+  if (format === 'subject') return exportArchive(first.subject, out, signal);
   const { name, kind } = first.subject;
   if (kind === 'full' && format === 'kohya') {
     throw new InvalidOptionError(

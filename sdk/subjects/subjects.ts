@@ -8,6 +8,7 @@ import { readJsonFile } from '../checkpoint/json-file';
 import { BrokenFileError, NameTakenError, UnknownSubjectError } from '../errors';
 import { type Home, makeFolder } from './home';
 import { checkSubjectName, nearestFirst } from './subject-name';
+import { weightFilesOf } from './weight-files';
 
 const recordFile = 'subject.json';
 
@@ -51,6 +52,10 @@ const subjectRecord = z.object({
   ),
   /** Whose weights it was learned on from, where not the base's own; `steps` counts theirs, too. */
   continuedFrom: z.object({ name: z.string(), id: z.string() }).optional(),
+  /** Its weights by their contents, whatever it is called; empty where it is older than this field. */
+  files: z
+    .array(z.object({ file: z.string(), bytes: z.int().nonnegative(), sha256: z.string().length(64) }))
+    .default([]),
   /** Of what made it: this package, onnxruntime, Node. */
   versions: z.record(z.string(), z.string()),
   /** The job that learned it; null: it was imported, or is older than this field. */
@@ -87,12 +92,17 @@ export function createSubject(
 ): Subject {
   checkSubjectName(name);
   makeFolder(home.subjects);
-  const text = `${JSON.stringify(subjectRecord.parse(record), null, 2)}\n`;
+  const whole = subjectRecord.parse({ ...record, files: weightFilesOf(folder) });
+  const text = `${JSON.stringify(whole, null, 2)}\n`;
   writeFileAtomically(join(folder, recordFile), [Buffer.from(text)]);
   if (replaced !== undefined && isSubject(home, name, replaced)) replaceFolder(home, name, folder);
   else moveToName(home, name, folder);
   return readSubject(home, name);
 }
+
+/** A record from elsewhere; undefined where it is none. */
+export const parseSubjectRecord = (value: unknown): SubjectRecord | undefined =>
+  subjectRecord.safeParse(value).data;
 
 /** Throws UnknownSubjectError, which lists the subjects there are, or BrokenFileError for a damaged record. */
 export function readSubject(home: Home, name: string): Subject {

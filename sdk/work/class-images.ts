@@ -8,13 +8,59 @@ import { readImage } from '../images/read-image';
 import type { RgbImage } from '../images/rgb-image';
 import { tokenizePrompt } from '../models/text-condition';
 import type { Pipeline } from '../sampling/pipeline';
-import { makeFolder } from '../subjects/home';
+import { type Home, makeFolder } from '../subjects/home';
 import type { PictureSize } from '../training/aspect-buckets';
 import type { TrainingSettings } from '../training/presets';
 import { latentSize, loadPipeline, type OpenedBase } from './loaded-base';
 import type { WorkContext } from './work-context';
 
 const scheduler = 'dpmpp_2m_karras';
+
+/** What the prior wants: pictures in the sizes of the photos, of each size its photos' share. */
+function wantedImages(
+  opened: OpenedBase,
+  settings: TrainingSettings,
+  prompt: string,
+  photoSizes: readonly PictureSize[],
+): (ClassImages & { readonly batch: number })[] {
+  const shares = new Map<string, { size: PictureSize; photos: number }>();
+  for (const size of photoSizes) {
+    const key = `${size.width}×${size.height}`;
+    shares.set(key, { size, photos: (shares.get(key)?.photos ?? 0) + 1 });
+  }
+  return [...shares.values()].map(({ size, photos }) => ({
+    prompt,
+    batch: atATime(opened, size),
+    count: Math.ceil((settings.classImages * photos) / photoSizes.length),
+    size,
+    steps: opened.defaults.steps,
+    guidanceScale: settings.classGuidanceScale,
+    clipSkip: settings.clipSkip,
+  }));
+}
+
+/** As many as keep the processor busy where latents are small, one where they are large. */
+function atATime({ base }: OpenedBase, pictureSize: PictureSize): number {
+  const size = latentSize(base, pictureSize);
+  return Math.min(10, Math.max(1, Math.floor(1024 / (size[0] * size[1]))));
+}
+
+/** How many of the pictures that the prior wants are not in the cache. */
+export function missingClassImages(
+  opened: OpenedBase,
+  settings: TrainingSettings,
+  prompt: string,
+  photoSizes: readonly PictureSize[],
+  home: Home,
+): number {
+  const missing = wantedImages(opened, settings, prompt, photoSizes).map((images) => {
+    const folder = cacheFolder(home, images, opened, images.batch);
+    return Array.from({ length: images.count }, (_, i) => existsSync(join(folder, `${i}.png`))).filter(
+      (there) => !there,
+    ).length;
+  });
+  return missing.reduce((sum, count) => sum + count, 0);
+}
 
 /** Pictures of the class in the sizes of the photos, of each size its photos' share. */
 export async function priorPictures(
@@ -24,27 +70,14 @@ export async function priorPictures(
   photoSizes: readonly PictureSize[],
   context: WorkContext,
 ): Promise<RgbImage[]> {
-  const shares = new Map<string, { size: PictureSize; photos: number }>();
-  for (const size of photoSizes) {
-    const key = `${size.width}×${size.height}`;
-    shares.set(key, { size, photos: (shares.get(key)?.photos ?? 0) + 1 });
-  }
-  const wanted = [...shares.values()].map(({ size, photos }) => ({
-    prompt,
-    count: Math.ceil((settings.classImages * photos) / photoSizes.length),
-    size,
-    steps: opened.defaults.steps,
-    guidanceScale: settings.classGuidanceScale,
-    clipSkip: settings.clipSkip,
-  }));
+  const wanted = wantedImages(opened, settings, prompt, photoSizes);
   const steps = wanted.reduce((sum, { count }) => sum + count, 0);
   const { clipSkip } = settings;
   const all: RgbImage[] = [];
   for (const images of wanted) {
     const before = all.length;
     const size = latentSize(opened.base, images.size);
-    // As many as keep the processor busy where latents are small, one where they are large.
-    const pictures = Math.min(10, Math.max(1, Math.floor(1024 / (size[0] * size[1]))));
+    const pictures = images.batch;
     const shape = { pictures, size, guided: settings.classGuidanceScale > 1, loraPaths: [], clipSkip };
     const load = () => loadPipeline(context, opened, '', shape);
     const onProgress: WorkContext['onProgress'] = (progress) =>
@@ -65,20 +98,16 @@ export interface ClassImages {
 
 /** Pictures of the class by the frozen base, several at a time; kept in the cache by all that makes them. */
 export async function classImages(
-  { prompt, count, size, steps, guidanceScale, clipSkip }: ClassImages,
-  { base, contents }: OpenedBase,
+  images: ClassImages,
+  opened: OpenedBase,
   batch: number,
   load: () => Promise<Pipeline>,
   { home, onProgress, signal }: WorkContext,
 ): Promise<RgbImage[]> {
-  const { width, height } = size;
-  const shape = width === height ? { side: width } : { width, height };
-  const made = {
-    ...{ fingerprint: contents, prompt, ...shape, steps, guidanceScale, scheduler, batch },
-    ...(clipSkip === 0 ? {} : { clipSkip }),
-  };
-  const key = createHash('sha256').update(JSON.stringify(made)).digest('hex').slice(0, 24);
-  const folder = makeFolder(join(home.cache, 'class-images', key));
+  const { prompt, count, size, steps, guidanceScale } = images;
+  const { base } = opened;
+  const folder = makeFolder(cacheFolder(home, images, opened, batch));
+
   const fileOf = (index: number) => join(folder, `${index}.png`);
   const { tokens } = tokenizePrompt(base, prompt);
   onProgress({ phase: 'class-images', step: 0, steps: count });
@@ -109,4 +138,20 @@ export async function classImages(
     });
   }
   return Promise.all(Array.from({ length: count }, (_, index) => readImage(fileOf(index))));
+}
+
+/** By all that makes them. */
+function cacheFolder(
+  home: Home,
+  { prompt, size: { width, height }, steps, guidanceScale, clipSkip }: ClassImages,
+  { contents }: OpenedBase,
+  batch: number,
+): string {
+  const shape = width === height ? { side: width } : { width, height };
+  const made = {
+    ...{ fingerprint: contents, prompt, ...shape, steps, guidanceScale, scheduler, batch },
+    ...(clipSkip === 0 ? {} : { clipSkip }),
+  };
+  const key = createHash('sha256').update(JSON.stringify(made)).digest('hex').slice(0, 24);
+  return join(home.cache, 'class-images', key);
 }

@@ -8,6 +8,7 @@ import { type BaseModel, tensorsOf, trainableComponents } from '../models/base-m
 import { availableMemory } from '../runtime/memory';
 import { usualWeights } from '../runtime/session';
 import { measureSpeed, secondsOf } from '../runtime/speed';
+import { createEncoder } from '../sampling/autoencoder';
 import { createPipeline, type PipelineShape } from '../sampling/pipeline';
 import { sessionsOf } from './loaded-base';
 import type { Phase } from './progress';
@@ -34,6 +35,9 @@ const programs = 320 * 2 ** 20;
 
 /** Bytes of weights: read once to look for NaN, then mapped, and their graphs loaded. Measured, see test/bench/README.md. */
 const startedPerSecond = 0.3e9;
+
+/** Bytes of memory that a graph's first run touches for the first time: its pages come one by one, cleared. */
+const touchedPerSecond = 1.2e9;
 
 /** Bases of this size are worth an estimate. */
 export const isLarge = (base: BaseModel): boolean =>
@@ -65,7 +69,11 @@ export async function foretell<Options>(
   const parts = wanted.map((stage) => ({
     phase: stage.phase,
     memoryBytes: memoryOf(stage),
-    seconds: stage.graphs.reduce((sum, { survey, runs }) => sum + runs * secondsOf(survey, speed), 0),
+    seconds: stage.graphs.reduce(
+      (sum, { survey, runs, loaded = 1 }) =>
+        sum + runs * secondsOf(survey, speed) + (runs > 0 ? (loaded * survey.memory) / touchedPerSecond : 0),
+      0,
+    ),
   }));
   const mappedBytes = Math.max(
     ...wanted.map(({ graphs }) => graphs.reduce((sum, { survey }) => sum + survey.stored, 0)),
@@ -97,22 +105,39 @@ export async function drawingStage(
   phase: Phase,
   base: BaseModel,
   shape: PipelineShape,
-  { pictures, steps }: { readonly pictures: number; readonly steps: number },
+  { pictures, steps, photo = false }: Drawn,
 ): Promise<Stage> {
   const { createSession, surveys } = surveying();
   await createPipeline(base, shape, createSession);
+  const encoding = surveying();
+  const [height, width] = shape.size.map((side) => side * base.vae.config.factor) as [number, number];
+  if (photo) await createEncoder(base, height, width, encoding.createSession, shape.tiled);
   const runs = (outputs: readonly string[]) => {
     if (outputs.includes('output')) return Math.ceil(pictures / shape.pictures) * steps;
     return outputs.includes('textEmbeddings') ? 2 : pictures;
   };
-  return { phase, graphs: surveys.map((survey) => ({ survey, runs: runs(survey.outputs) })) };
+  return {
+    phase,
+    graphs: [
+      ...surveys.map((survey) => ({ survey, runs: runs(survey.outputs) })),
+      ...encoding.surveys.map((survey) => ({ survey, runs: 1 })),
+    ],
+  };
+}
+
+/** How much is drawn. */
+export interface Drawn {
+  readonly pictures: number;
+  readonly steps: number;
+  /** Whether a photo is encoded to begin from. */
+  readonly photo?: boolean;
 }
 
 /** Tells what drawing on a large base takes, and refuses what does not fit; see `foretell`. */
 export async function foretellDrawing(
   base: BaseModel,
   shape: PipelineShape,
-  drawn: { readonly pictures: number; readonly steps: number },
+  drawn: Drawn,
   context: WorkContext,
 ): Promise<void> {
   if (!isLarge(base)) return;

@@ -17,6 +17,8 @@ export interface ForetoldTraining {
   readonly side: number;
   /** Sizes of the photos as they are. */
   readonly photos: readonly PictureSize[];
+  /** Class images that have yet to be drawn. */
+  readonly missingClassImages: number;
   /** How the base is usually drawn, as class images and samples are. */
   readonly usual: Pick<BaseDefaults, 'steps' | 'guidanceScale'>;
 }
@@ -52,14 +54,14 @@ export async function foretellTraining(
 }
 
 async function stagesOf(base: BaseModel, foretold: ForetoldTraining): Promise<Stage[]> {
-  const { settings, side, photos, usual } = foretold;
+  const { settings, side, photos, usual, missingClassImages } = foretold;
   const classImages = settings.prior === 'images' ? settings.classImages : 0;
   const size = latentSize(base, { resolution: side });
   const stages: Stage[] = [];
-  if (classImages > 0) {
+  if (classImages > 0 && missingClassImages > 0) {
     const guided = settings.classGuidanceScale > 1;
     const shape: PipelineShape = { pictures: 1, size, guided, loraPaths: [] };
-    const drawn = { pictures: classImages, steps: usual.steps };
+    const drawn = { pictures: missingClassImages, steps: usual.steps };
     stages.push(await drawingStage('class-images', base, shape, drawn));
   }
   const encoding = surveying();

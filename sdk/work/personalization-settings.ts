@@ -6,6 +6,7 @@ import { type SchedulerName, schedulerNames } from '../schedulers/index';
 import { likelyMeant } from '../subjects/subject-name';
 import type { SettingValue } from '../subjects/subjects';
 import { type PresetName, presetNames } from '../training/presets';
+import { valueWords } from './value-words';
 
 const count = z.number().int().min(1);
 const rate = z.number().positive().max(1);
@@ -141,8 +142,7 @@ export function checkSettings(settings: Readonly<Record<string, unknown>>): Pers
       : value;
     const parsed = schema.safeParse(list);
     if (!parsed.success) {
-      const [issue] = parsed.error.issues;
-      const reason = suggestion(value, optionsOf(schema)) ?? issue?.message ?? 'invalid';
+      const reason = suggestion(value, optionsOf(schema)) ?? `give ${valueWords(schema)}`;
       throw new InvalidOptionError(name, `${name} is ${JSON.stringify(value)}: ${reason}.`);
     }
     known[name] = parsed.data as SettingValue;

@@ -135,7 +135,13 @@ export const runGeneration: RunGeneration = async (request, context) => {
     clipSkip,
     loraPaths: [...new Set(loras.flatMap(({ layers }) => [...layers.keys()]))].sort(),
   };
-  const beforeLoading = () => foretellDrawing(base, shape, { pictures: seeds.length, steps }, context);
+  const beforeLoading = () =>
+    foretellDrawing(
+      base,
+      shape,
+      { pictures: seeds.length, steps: evaluations(steps, request.photo), photo: photo !== null },
+      context,
+    );
   const pipeline = await loadPipeline(context, { ...opened, base }, full?.id ?? '', shape, beforeLoading);
   onProgress({ phase: 'load', step: 1, steps: 1 });
 
@@ -203,6 +209,10 @@ export const runGeneration: RunGeneration = async (request, context) => {
   }
   return pictures;
 };
+
+/** Of the UNet: a photo is begun from part-way. */
+const evaluations = (steps: number, photo: PhotoRequest | null): number =>
+  Math.ceil(steps * (photo?.strength ?? 1));
 
 /** Whether the subjects were learned with noise up to noise alone; drawn with less, they come out grey. */
 function learnedWithZeroTerminalSnr(

@@ -10,7 +10,7 @@ import { tensorsOf } from '../models/base-model';
 import { createRandom, type Random } from '../random';
 import type { SettingValue } from '../subjects/subjects';
 import type { DreamBoothRun, TrainedWeights } from '../training/train-dreambooth';
-import { priorPictures } from './class-images';
+import { missingClassImages, priorPictures } from './class-images';
 import { foretellTraining } from './foretell-training';
 import { checkWeights, type OpenedBase, openBase, sessionsOf } from './loaded-base';
 import { time, trainLogged } from './logged-training';
@@ -66,9 +66,15 @@ export const runPersonalization: RunPersonalization = async (job, told) => {
   onProgress({ phase: 'load', step: 1, steps: 1 });
 
   const photos = await readPhotos(job.photos, context);
+  const pictures = photos.map(({ picture }) => picture);
+  const sizes = trainedSizes(pictures, plan.side, opened.base.vae.config.factor, plan.settings);
+  const missing =
+    plan.settings.prior === 'images'
+      ? missingClassImages(opened, plan.settings, plan.prompts.class, sizes, context.home)
+      : 0;
   await foretellTraining(
     opened.base,
-    { ...plan, photos: photos.map(({ picture }) => picture), usual: opened.defaults },
+    { ...plan, photos: pictures, usual: opened.defaults, missingClassImages: missing },
     context,
   );
   checkWeights(opened.base);

@@ -71,7 +71,10 @@ export async function drawSamples(
   const whole = settings.kind === 'full';
   if (whole) writeTrainedWeights(written, weights, opened.base, settings.alpha);
   const pipeline = await (whole
-    ? createPipeline(withTrained(opened.base, written), shape, sessionsOf(context))
+    ? createPipeline(withTrained(opened.base, written), shape, sessionsOf(context)).catch((error) => {
+        rmSync(written, { recursive: true, force: true });
+        throw error;
+      })
     : loadPipeline(context, opened, '', shape));
   const folder = makeFolder(join(context.folder, samplesFolder));
   const files: string[] = [];

@@ -134,6 +134,9 @@ describe('a file that is not whole says what was found and wanted', () => {
     refused(join(folder, 'short'), /9 bytes found, 108 wanted/);
   });
   test('a header that is no JSON object', () => {
+    const picture = join(folder, 'picture');
+    writeFileSync(picture, Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex'));
+    refused(picture, /picture is not a \.safetensors file but a picture/);
     refused(fileOf('nonsense'), /header is not a JSON object/);
     refused(fileOf([1]), /header is not a JSON object/);
   });

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 /** The command line as people and programs meet it. What computes runs the built program on a tiny checkpoint. */
 import {
   copyFileSync,
@@ -359,6 +360,29 @@ describe('learning and drawing', () => {
     );
     expect((await call('subjects', 'rename', 'tom', 'max', '--home', own)).code).toBe(0);
     expect(await call('subjects', 'rename', 'max', '../x', '--home', own)).toMatchObject({ code: 2 });
+    expect((await out('kohya', 'max.ckpt')).err).toMatch(
+      /max\.ckpt would be of a format that is not written/,
+    );
+    // Whole, into another home, by its own name; twice is once; damaged it is refused.
+    expect((await out('subject', 'whole.safetensors')).out).toMatch(/whole\.safetensors/);
+    const other = join(folder, 'other-home');
+    const take = (file: string, ...more: string[]) =>
+      call('subjects', 'import', join(folder, file), '--home', other, ...more);
+    expect((await take('whole.safetensors')).out).toMatch(/@rex now/);
+    expect((await take('whole.safetensors')).code).toBe(0);
+    expect((await call('subjects', '--home', other)).out.trim().split('\n')).toHaveLength(1);
+    const record = (home: string) =>
+      JSON.parse(readFileSync(join(home, 'subjects/rex/subject.json'), 'utf8'));
+    expect(record(other)).toEqual(record(own));
+    expect((await take('whole.safetensors', '--name', 'max')).code).toBe(0);
+    expect(record(own).files[0].sha256).toBe(createHash('sha256').update(stored('rex')).digest('hex'));
+    const bytes = readFileSync(join(folder, 'whole.safetensors'));
+    bytes[bytes.length - 3]! ^= 1;
+    writeFileSync(join(folder, 'damaged.safetensors'), bytes);
+    expect((await take('damaged.safetensors', '--name', 'tim')).err).toMatch(
+      /damaged.*not those that were exported/,
+    );
+    expect((await take('given.safetensors')).err).toMatch(/The name is missing.*--name rex/);
     expect((await call('subjects', 'delete', 'max', '--home', own)).code).toBe(0);
     expect((await call('subjects', 'show', 'max', '--home', own)).err).toMatch(
       /There are @rex, @mia|There are @mia, @rex/,

@@ -334,6 +334,7 @@ describe('jobs', () => {
     const [job] = listJobs(engine.home);
     await engine.personalize(dog({ name: 'rex' }));
     await expect(engine.resume(job!.id)).rejects.toThrow(NameTakenError);
+    await expect(engine.resume(job!.id)).rejects.toThrow(`dreambooth resume ${job!.id} --name rex-2`);
     expect(readJob(engine.home, job!.id).state).toBe('stopped');
     const { at, onProgress } = whenAt(5);
     const stop = new AbortController();
@@ -408,7 +409,7 @@ describe('what a caller can get wrong', () => {
     ['half a step', { prompt: 'x', steps: 1.5 }, 'steps is 1.5'],
     ['a seed below 0', { prompt: 'x', seed: -1 }, 'seed is -1'],
     ['guidance that is no number', { prompt: 'x', guidanceScale: Number.NaN }, 'guidance is NaN'],
-    ['an unknown scheduler', { prompt: 'x', scheduler: 'foo' }, 'dpmpp_2m_karras'],
+    ['an unknown scheduler', { prompt: 'x', scheduler: 'foo' }, 'dpmpp-2m-karras'],
     ['a base that is not there', { prompt: 'x', base: '/nowhere' }, '/nowhere'],
   ])('generate: %s', async (_, request, message) => {
     const one = engine();

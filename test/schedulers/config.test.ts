@@ -20,7 +20,7 @@ describe('names', () => {
   });
   test('an unknown one lists those that exist', () => {
     expect(() => createScheduler('dpm++', stableDiffusion, 20)).toThrow(InvalidOptionError);
-    expect(() => createScheduler('dpm++', stableDiffusion, 20)).toThrow(/"dpm\+\+".*dpmpp_2m_karras, .*ddim/);
+    expect(() => createScheduler('dpm++', stableDiffusion, 20)).toThrow(/"dpm\+\+".*dpmpp-2m-karras, .*ddim/);
   });
   test('fix what they stand for, whatever the checkpoint says', () => {
     const config = {

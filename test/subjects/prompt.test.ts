@@ -48,6 +48,14 @@ describe('mentions in a prompt', () => {
     expect(() => text('@rex:0.5 and @rex:1')).toThrow('@rex has two weights, 0.5 and 1');
   });
 
+  test('refuses what stands for a weight and is none, and leaves a sentence alone', () => {
+    expect(() => text('@rex:x on a hill')).toThrow(
+      '@rex:x has no weight that can be read: write a number, as @rex:0.8',
+    );
+    expect(() => text('(@rex:-1)')).toThrow('@rex:-1 has no weight');
+    expect(text('@rex: a dog')).toBe(`${text('@rex')}: a dog`);
+  });
+
   test('a recipe’s prompt takes the subject in', () => {
     const filled = (name: string) => fillPrompt('a {subject}, the {class} {it}', subjects[name]!);
     expect(filled('mia')).toBe('a ohwx toy cat, the toy cat {it}');

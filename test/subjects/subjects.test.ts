@@ -35,7 +35,7 @@ const record: NewSubject = {
   photos: [{ name: '1.png', sha256: '0'.repeat(64) }],
   versions: {},
 };
-const unsaid = { job: null, owner: 'local', scope: null, consent: null };
+const unsaid = { job: null, owner: 'local', scope: null, consent: null, files: expect.any(Array) };
 function weights(): string {
   const folder = mkdtempSync(join(home.folder, 'draft-'));
   writeFileSync(join(folder, 'lora.safetensors'), 'weights');

@@ -115,6 +115,10 @@ describe('a preset', () => {
   });
 
   test('that is like none is answered with all', () => {
+    expect(() => checkSettings({ rank: 0 })).toThrow('rank is 0: give a whole number from 1 to');
+    expect(() => checkSettings({ learningRate: 'fast' })).toThrow('give a number above 0');
+    expect(() => checkSettings({ resolution: 1e6 })).toThrow('give a whole number from 1 to 4096 or null');
+    expect(() => checkSettings({ samplePrompts: [] })).toThrow('give a list of 1 to 20 of text');
     expect(() => checkSettings({ preset: 'fast' })).toThrow(`choose one of ${presetNames.join(', ')}`);
     expect(() => checkSettings({ drawScheduler: 'eulr' })).toThrow('did you mean "euler"?');
   });

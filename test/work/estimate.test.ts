@@ -88,6 +88,7 @@ const training = (given: Parameters<typeof effectiveSettings>[1]): ForetoldTrain
   side: 512,
   photos: [{ width: 600, height: 600 }],
   usual: { steps: 25, guidanceScale: 7.5 },
+  missingClassImages: 3,
 });
 
 describe('drawing', () => {
@@ -101,6 +102,14 @@ describe('drawing', () => {
     // 1.6 TFLOP for each of 20 evaluations, at 0.1 a second.
     expect(estimate.seconds).toBeGreaterThan(20 * 16);
     expect(estimate.seconds).toBeLessThan(20 * 16 * 2.5);
+  });
+
+  test('from a photo counts what reads the photo, and the steps that are left of it', async () => {
+    await foretellDrawing(base, shape, { pictures: 1, steps: 10 }, context());
+    await foretellDrawing(base, shape, { pictures: 1, steps: 10, photo: true }, context());
+    const [plain, fromPhoto] = told as [Estimate, Estimate];
+    expect(fromPhoto.mappedBytes).toBeGreaterThan(plain.mappedBytes);
+    expect(fromPhoto.seconds).toBeGreaterThan(plain.seconds);
   });
 
   test('that does not fit is refused, with what does', async () => {
@@ -135,6 +144,12 @@ describe('learning', () => {
     expect(parts.at(-1)!.memoryBytes).toBe(memoryBytes);
     expect(memoryBytes / gib).toBeGreaterThan(5);
     expect(memoryBytes / gib).toBeLessThan(11);
+  });
+
+  test('class images that lie in the cache are no work', async () => {
+    const cached = { ...training({ prior: 'images' }), missingClassImages: 0 };
+    await foretellTraining(base, cached, context());
+    expect(told[0]!.parts.map(({ phase }) => phase)).toEqual(['encode', 'train']);
   });
 
   test('every graph that is held counts: of gathered gradients, of each shape of photos, of samples', async () => {
