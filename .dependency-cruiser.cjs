@@ -111,7 +111,11 @@ module.exports = {
       name: 'network-only-in-hub',
       comment: 'one command fetches, and only when it is given',
       severity: 'error',
-      from: { path: '^(sdk|adapters|examples)/', pathNot: ['^sdk/library/hub\\.ts$'] },
+      from: {
+        path: '^(sdk|adapters|examples)/',
+        // These listen, on the loopback unless told otherwise.
+        pathNot: ['^sdk/library/hub\\.ts$', '^adapters/mcp/http\\.ts$'],
+      },
       to: { path: network },
     },
     onlyThePackage('adapters'),

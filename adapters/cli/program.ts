@@ -259,6 +259,24 @@ export function createProgram(
       onExitCode(await (await import('./doctor')).doctorCommand(session, self.optsWithGlobals())),
     );
 
+  host(
+    command(
+      'mcp',
+      'serve AI assistants over the Model Context Protocol',
+      'dreambooth mcp --allow-dir ~/Pictures\n  $ dreambooth mcp --http 7331',
+    ),
+  )
+    .option(
+      '--allow-dir <dir>',
+      'a folder whose files clients may name; may be repeated (default: none)',
+      collect,
+    )
+    .option('--http [address]', 'over HTTP, at a port or ADDRESS:PORT (default: 127.0.0.1:7331)')
+    .option('--allow-host <name>', 'a name by which clients call it over HTTP; may be repeated', collect)
+    .action(async (_, self) =>
+      (await import('./mcp')).mcpCommand(session, self.optsWithGlobals(), packageVersion()),
+    );
+
   addOperations(program, operations, session, command);
   return program;
 }
@@ -286,6 +304,15 @@ function work(command: Command): Command {
         'a diffusers folder, a .safetensors file, the id or name of a model that is found, or "toybox" (default: toybox)',
       )
       .option('--vae <path>', 'an autoencoder in place of the base model\'s, or "base" for that one'),
+  );
+}
+
+/** Options of what stays and runs jobs for others. */
+function host(command: Command): Command {
+  return work(command).option(
+    '--keep-days <n>',
+    'remove finished jobs and their pictures after so many days (default: never)',
+    whole,
   );
 }
 

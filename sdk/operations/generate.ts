@@ -62,7 +62,7 @@ export const generate = defineOperation({
   example: { prompt: 'a photo of @rex in the snow', count: 2, seed: 42 },
   say: sayJob,
   async run(context, { prompt: typed, subject, guidance, image, mask, waitSeconds = 30, ...rest }) {
-    const { home, jobs, queue, caller, defaults, limits, files, signal } = context;
+    const { home, jobs, queue, caller, defaults, limits, files } = context;
     const named = subject === undefined ? null : findSubject(home, caller, subject).name;
     const prompt =
       named === null || mentionedNames(typed).includes(named) ? typed : `a photo of @${named}, ${typed}`;
@@ -84,6 +84,6 @@ export const generate = defineOperation({
       placed(jobs, context),
     );
     await queue.add(job.id);
-    return viewJob(home, jobs, await waitForJob(() => findJob(jobs, caller, job.id), waitSeconds, signal));
+    return viewJob(home, jobs, await waitForJob(() => findJob(jobs, caller, job.id), waitSeconds, context));
   },
 });

@@ -51,6 +51,8 @@ export interface HostOptions {
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
+  /** Told when the call begins to wait for a job; the signal is aborted when it no longer does. */
+  readonly onWait?: ((job: string, waits: AbortSignal) => void) | undefined;
   /** Kept with the job that the call makes, so that the host can answer when it ends, also after a restart. */
   readonly replyTo?: Readonly<Record<string, string>> | undefined;
 }
@@ -78,6 +80,8 @@ export interface Host {
   answered(job: string): void;
   /** The engine's running job is stopped at its next step and waits for another host; rejects nothing. */
   close(): Promise<void>;
+  /** Ends the engine's process at once; its job waits for another host and goes on from its checkpoint. */
+  kill(): void;
 }
 
 const watchInterval = 250;
@@ -90,6 +94,7 @@ export function createHost(options: HostOptions = {}): Host {
   const queue = options.queue?.(home) ?? createLine(home, jobs);
   const files = createFileRights(options.allowFolders === undefined ? [] : options.allowFolders);
   const table: Readonly<Record<string, Operation>> = options.operations ?? all;
+  const limits = { ...noLimits, ...options.limits };
   const defaults = { base: options.base ?? embeddedBase, vae: options.vae };
   const worker = createEngineWorker({
     mode: options.mode ?? 'process',
@@ -119,12 +124,12 @@ export function createHost(options: HostOptions = {}): Host {
   return {
     home,
     operations: table,
-    async call(name, given, caller, { signal = new AbortController().signal, replyTo = null } = {}) {
+    async call(name, given, caller, options = {}) {
+      const { signal = new AbortController().signal, replyTo = null, onWait = () => {} } = options;
       const operation = table[name];
       if (operation === undefined) throw new DreamBoothError('unexpected', `There is no operation ${name}.`);
       const input = checkInput(operation, given);
-      const context = { home, jobs, queue, defaults, caller, files, signal, replyTo };
-      const limits = { ...noLimits, ...options.limits };
+      const context = { home, jobs, queue, defaults, caller, files, signal, replyTo, onWait };
       const result = operation.result.parse(await operation.run({ ...context, limits }, input));
       return { result, text: operation.say(result) };
     },
@@ -148,5 +153,6 @@ export function createHost(options: HostOptions = {}): Host {
       worker.kill();
       await worker.close();
     },
+    kill: worker.kill,
   };
 }

@@ -5,6 +5,7 @@ import { isOpen, type JobRecord, jobStates } from '../jobs/job-record';
 import { type JobIndex, jobFolder } from '../jobs/jobs';
 import { waitingLine } from '../jobs/turns';
 import type { Home } from '../subjects/home';
+import type { OperationContext } from './operation';
 
 export const pictureView = z.object({
   picture: z.string().describe('The picture\'s id, as "draw-1f3a.1"'),
@@ -116,12 +117,20 @@ const wordsFor = (seconds: number) =>
 export async function waitForJob(
   find: () => JobRecord,
   seconds: number,
-  signal: AbortSignal,
+  { signal, onWait }: Pick<OperationContext, 'signal' | 'onWait'>,
 ): Promise<JobRecord> {
   const until = Date.now() + seconds * 1000;
-  for (;;) {
-    const job = find();
-    if (!isOpen(job) || Date.now() >= until || signal.aborted) return job;
-    await new Promise((resolve) => setTimeout(resolve, Math.min(250, until - Date.now())));
+  const waits = new AbortController();
+  let told = false;
+  try {
+    for (;;) {
+      const job = find();
+      if (!isOpen(job) || Date.now() >= until || signal.aborted) return job;
+      if (!told) onWait(job.id, waits.signal);
+      told = true;
+      await new Promise((resolve) => setTimeout(resolve, Math.min(250, until - Date.now())));
+    }
+  } finally {
+    waits.abort();
   }
 }

@@ -29,9 +29,10 @@ export const getJob = defineOperation({
   result: jobView,
   example: { job: 'rex-1f3a', waitSeconds: 30 },
   say: sayJob,
-  async run({ home, jobs, caller, signal }, { job, waitSeconds = 0 }) {
+  async run(context, { job, waitSeconds = 0 }) {
+    const { home, jobs, caller } = context;
     findJob(jobs, caller, job);
-    return viewJob(home, jobs, await waitForJob(() => findJob(jobs, caller, job), waitSeconds, signal));
+    return viewJob(home, jobs, await waitForJob(() => findJob(jobs, caller, job), waitSeconds, context));
   },
 });
 

@@ -54,6 +54,8 @@ export interface OperationContext {
   /** Kept with a job that is made, for the host that answers when it ends; see `JobRecord.replyTo`. */
   readonly replyTo: Readonly<Record<string, string>> | null;
   readonly signal: AbortSignal;
+  /** Told when the operation begins to wait for a job; the signal is aborted when it no longer does. */
+  readonly onWait: (job: string, waits: AbortSignal) => void;
 }
 
 /** Keeps the types of input and result for `run` and `say`. */
