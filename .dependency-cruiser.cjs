@@ -114,7 +114,7 @@ module.exports = {
       from: {
         path: '^(sdk|adapters|examples)/',
         // These listen, on the loopback unless told otherwise.
-        pathNot: ['^sdk/library/hub\\.ts$', '^adapters/mcp/http\\.ts$'],
+        pathNot: ['^sdk/library/hub\\.ts$', '^adapters/mcp/http\\.ts$', '^adapters/openai/'],
       },
       to: { path: network },
     },

@@ -35,8 +35,9 @@ export {
 } from './errors';
 export type { SubjectReport } from './evaluation/subject-report';
 export type { MeasuredPicture, ToyMeasurement } from './evaluation/toybox-protocol';
-export type { FittedPicture, PictureFit } from './images/fit-picture';
 // For hosts
+export { maskFromAlpha } from './images/alpha-mask';
+export type { FittedPicture, PictureFit } from './images/fit-picture';
 export { fitPicture } from './images/fit-picture';
 export type { Demo } from './jobs/demo';
 export { runDemo } from './jobs/demo';

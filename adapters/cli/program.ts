@@ -277,6 +277,18 @@ export function createProgram(
       (await import('./mcp')).mcpCommand(session, self.optsWithGlobals(), packageVersion()),
     );
 
+  host(
+    command(
+      'serve',
+      "serve pictures to OpenAI's clients: /v1/images/generations and edits",
+      'dreambooth serve --port 7332',
+    ),
+  )
+    .option('--port <n>', 'where to listen (default: 7332)', whole)
+    .option('--address <ip>', 'likewise (default: 127.0.0.1; others need DREAMBOOTH_API_KEY)')
+    .option('--allow-host <name>', 'a name by which clients call it; may be repeated', collect)
+    .action(async (_, self) => (await import('./serve')).serveCommand(session, self.optsWithGlobals()));
+
   addOperations(program, operations, session, command);
   return program;
 }

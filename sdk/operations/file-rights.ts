@@ -17,12 +17,13 @@ export interface FileRights {
 /** Bytes of the largest photo that is taken. */
 export const largestPhoto = 30e6;
 
-/** Within `folders` alone; null: everywhere, as for whoever sits at the machine. */
+/** Within `folders` alone, the first of them the host's own; null: everywhere, as for whoever sits at the machine. */
 export function createFileRights(folders: readonly string[] | null): FileRights {
   const roots = folders?.map((folder) => realpathSync(folder)) ?? null;
   const check = (field: string, given: string, real: string) => {
     if (roots === null || roots.some((root) => real === root || real.startsWith(root + sep))) return real;
-    const where = roots.length === 0 ? 'none was allowed' : `allowed are ${roots.join(', ')}`;
+    const named = roots.slice(1);
+    const where = named.length === 0 ? 'none was allowed' : `allowed are ${named.join(', ')}`;
     throw new PathNotAllowedError(
       given,
       `${field}: ${given} lies outside the folders that this server may use (${where}). Give a file in one of them, or start the server with --allow-dir ${dirname(given)}.`,

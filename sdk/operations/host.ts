@@ -1,5 +1,5 @@
 /** What a host adapter stands on: operations for callers with rights, and the jobs of a home run in their turn. */
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { DreamBoothError } from '../errors';
 import { embeddedBase } from '../jobs/base-path';
 import { createEngineWorker } from '../jobs/engine-worker';
@@ -9,7 +9,7 @@ import { createJobIndex, markAnswered, unansweredJobs } from '../jobs/jobs';
 import { pruneJobs } from '../jobs/prune-jobs';
 import { runWaitingJob } from '../jobs/waiting-job';
 import type { Device } from '../runtime/session';
-import { type Home, openHome } from '../subjects/home';
+import { type Home, makeFolder, openHome } from '../subjects/home';
 import type { ProgressEvent } from '../work/progress';
 import { checkInput } from './check-input';
 import { createFileRights } from './file-rights';
@@ -65,6 +65,8 @@ export interface Answer {
 
 export interface Host {
   readonly home: Home;
+  /** A folder for what callers send, whose files every operation may read; remove them when the call has returned. */
+  readonly inbox: string;
   /** What this host offers, by name. */
   readonly operations: Readonly<Record<string, Operation>>;
   /**
@@ -92,7 +94,10 @@ export function createHost(options: HostOptions = {}): Host {
   const home = openHome(options.home);
   const jobs = createJobIndex(home);
   const queue = options.queue?.(home) ?? createLine(home, jobs);
-  const files = createFileRights(options.allowFolders === undefined ? [] : options.allowFolders);
+  const inbox = makeFolder(join(home.folder, 'inbox'));
+  const files = createFileRights(
+    options.allowFolders === null ? null : [inbox, ...(options.allowFolders ?? [])],
+  );
   const table: Readonly<Record<string, Operation>> = options.operations ?? all;
   const limits = { ...noLimits, ...options.limits };
   const defaults = { base: options.base ?? embeddedBase, vae: options.vae };
@@ -123,6 +128,7 @@ export function createHost(options: HostOptions = {}): Host {
 
   return {
     home,
+    inbox,
     operations: table,
     async call(name, given, caller, options = {}) {
       const { signal = new AbortController().signal, replyTo = null, onWait = () => {} } = options;
