@@ -60,6 +60,8 @@ export { cancelJob, listJobs, readJob } from './jobs/jobs';
 export { exportLearned, importLearned } from './jobs/learned-files';
 export { readPicture, requestLike } from './jobs/made-picture';
 export type { PersonalizationRequest, ResumeChanges } from './jobs/personalization';
+export type { RedisQueueOptions } from './jobs/redis-queue';
+export { openRedisQueue } from './jobs/redis-queue';
 export type { RunOptions } from './jobs/run-options';
 export type { SubjectImage } from './jobs/subject-photos';
 export type { GenerateOptions, PersonalizeOptions } from './jobs/top-level';

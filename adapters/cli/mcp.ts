@@ -18,7 +18,7 @@ export async function mcpCommand(session: Session, options: McpOptions, version:
   const http = options.http === undefined ? undefined : addressOf(options.http);
   const [sdk, mcp] = await Promise.all([loadSdk(), import('dreambooth/mcp')]);
   const host = sdk.createHost({
-    ...hostOptions(options),
+    ...(await hostOptions(sdk, options)),
     allowFolders: options.allowDir ?? [],
     stopPatience: 1_000,
   });

@@ -279,6 +279,14 @@ export function createProgram(
 
   host(
     command(
+      'worker',
+      'run the jobs that hosts put in line',
+      'dreambooth worker --queue redis://localhost:6379',
+    ),
+  ).action(async (_, self) => (await import('./worker')).workerCommand(session, self.optsWithGlobals()));
+
+  host(
+    command(
       'serve',
       "serve pictures to OpenAI's clients: /v1/images/generations and edits",
       'dreambooth serve --port 7332',
@@ -321,11 +329,13 @@ function work(command: Command): Command {
 
 /** Options of what stays and runs jobs for others. */
 function host(command: Command): Command {
-  return work(command).option(
-    '--keep-days <n>',
-    'remove finished jobs and their pictures after so many days (default: never)',
-    whole,
-  );
+  return work(command)
+    .option(
+      '--keep-days <n>',
+      'remove finished jobs and their pictures after so many days (default: never)',
+      whole,
+    )
+    .option('--queue <url>', 'jobs for workers on other machines, as redis://HOST:6379 (default: run here)');
 }
 
 /** Options of what takes the processor for a while. */

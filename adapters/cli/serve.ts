@@ -20,7 +20,7 @@ export async function serveCommand(
       `--address ${address} is open to others: set DREAMBOOTH_API_KEY to a key that clients must give`,
     );
   const [sdk, openai] = await Promise.all([loadSdk(), import('dreambooth/openai')]);
-  const host = sdk.createHost(hostOptions(options));
+  const host = sdk.createHost(await hostOptions(sdk, options));
   const interrupted = new Promise<() => void>((resolve) => {
     const stopListening = onInterrupt(() => resolve(stopListening));
   });

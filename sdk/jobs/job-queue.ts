@@ -5,8 +5,8 @@ import { type EngineLease, tryLease } from './engine-lease';
 import { createJobIndex, type JobIndex } from './jobs';
 import { waitingLine } from './turns';
 
-/** Runs one waiting job to its end; never rejects. What `signal` stops waits again. */
-export type RunJob = (id: string, signal: AbortSignal) => Promise<void>;
+/** Runs one waiting job; never rejects. `waits`: it was stopped by `signal`, or another process has it. */
+export type RunJob = (id: string, signal: AbortSignal) => Promise<'ended' | 'waits'>;
 
 export interface JobQueue {
   /** A job was made, or waits again. */
@@ -59,10 +59,10 @@ export function createLine(home: Home, jobs: JobIndex = createJobIndex(home)): J
         continue;
       }
       const timer = setInterval(lease.beat, 1000);
-      await run(next.id, closing.signal);
+      const ended = await run(next.id, closing.signal);
       clearInterval(timer);
-      // Where it could not be taken, held by a process that is just making it, the next look comes too soon.
-      if (jobs.list().some(({ id, state }) => id === next.id && state === 'queued')) await sleep(20);
+      // Held by a process that is just making it: the next look would come too soon.
+      if (ended === 'waits') await sleep(20);
     }
     lease?.release();
   };

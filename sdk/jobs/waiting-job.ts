@@ -1,5 +1,5 @@
 /** A job out of the line, run to its end by a host. */
-import { DreamBoothError, JobStateError, UnknownJobError } from '../errors';
+import { DreamBoothError, JobStateError, StoppedError, UnknownJobError } from '../errors';
 import type { WorkerProcess } from '../runtime/worker-process';
 import type { Home } from '../subjects/home';
 import type { ProgressEvent } from '../work/progress';
@@ -16,14 +16,12 @@ export interface JobRunner {
   readonly onProgress?: (job: string, event: ProgressEvent) => void;
 }
 
-/**
- * Never rejects: the job's record says how it ended. `busy`: another process has it, or its host is about to let go.
- */
+/** Never rejects: the job's record says how it ended, or that it waits again. */
 export async function runWaitingJob(
   { home, worker, defaults, settings, onProgress }: JobRunner,
   id: string,
   signal: AbortSignal,
-): Promise<'ended' | 'busy'> {
+): Promise<'ended' | 'waits'> {
   const run = { signal, onProgress: (event: ProgressEvent) => onProgress?.(id, event) };
   try {
     const job = readJob(home, id);
@@ -34,9 +32,17 @@ export async function runWaitingJob(
     return 'ended';
   } catch (error) {
     if (error instanceof UnknownJobError) return 'ended';
-    if (error instanceof JobStateError) return error.state === 'running' ? 'busy' : 'ended';
-    recordFailure(home, id, error);
-    return 'ended';
+    if (error instanceof JobStateError) return error.state === 'running' ? 'waits' : 'ended';
+    if (!(error instanceof StoppedError)) recordFailure(home, id, error);
+    return waitsStill(home, id) ? 'waits' : 'ended';
+  }
+}
+
+function waitsStill(home: Home, id: string): boolean {
+  try {
+    return readJob(home, id).state === 'queued';
+  } catch {
+    return false;
   }
 }
 
@@ -45,12 +51,9 @@ function recordFailure(home: Home, id: string, error: unknown): void {
   try {
     if (readJob(home, id).state !== 'queued') return;
     const held = holdJob(home, id);
-    // Stopped by the end of its host it is `queued` on purpose.
     const code = error instanceof DreamBoothError ? error.code : 'unexpected';
-    if (code !== 'stopped') {
-      const message = error instanceof Error ? error.message : String(error);
-      held.update({ state: 'failed', error: { code, message } });
-    }
+    const message = error instanceof Error ? error.message : String(error);
+    held.update({ state: 'failed', error: { code, message } });
     held.release();
   } catch {
     // Gone, or taken by another process meanwhile.

@@ -119,7 +119,7 @@ export function createHost(options: HostOptions = {}): Host {
     ...(options.onProgress && { onProgress: options.onProgress }),
   };
   if (options.runsJobs !== false) {
-    queue.serve(async (id, signal) => void (await runWaitingJob(runner, id, signal)));
+    queue.serve((id, signal) => runWaitingJob(runner, id, signal));
   }
   const prune = () => void (options.keepDays != null && pruneJobs(home, options.keepDays));
   prune();

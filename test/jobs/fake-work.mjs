@@ -1,6 +1,6 @@
 /**
  * Work that learns and draws nothing but behaves, as the class name or prompt says: "slow" heeds a stop and
- * checkpoints, "stuck" never listens, "crash" ends its process, "diverge" fails. Steps take 5 ms ("slow": 30).
+ * checkpoints, "careful" is as slow and checkpoints at every step, "stuck" never listens, "crash" ends its process, "diverge" fails. Steps take 5 ms ("slow": 30).
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,7 +19,8 @@ export async function runPersonalization(job, context) {
   onProgress({ phase: 'train', step: first, steps });
   if (job.className === 'warned') onWarning('a warning of the work');
   for (let step = first + 1; step <= steps; step++) {
-    await wait(job.className === 'slow' ? 30 : 5);
+    await wait(['slow', 'careful'].includes(job.className) ? 30 : 5);
+    if (job.className === 'careful') writeFileSync(checkpoint, JSON.stringify({ step: step - 1 }));
     if (job.className === 'stuck') for (;;);
     if (job.className === 'diverge') throw fail('TrainingDivergedError', 'training-diverged', 'the loss is NaN', { step });
     if (step === 3 && first === 0 && job.className === 'crash') {

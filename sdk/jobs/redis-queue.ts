@@ -1,0 +1,147 @@
+/**
+ * The line for workers on several machines: BullMQ on Redis says whose turn it is; what a job is stays in the home, which
+ * all of them share as a folder. What Redis loses is put in line again from there.
+ */
+import type { Job, Queue, Worker } from 'bullmq';
+import { MissingPackageError, QueueUnreachableError } from '../errors';
+import type { Home } from '../subjects/home';
+import { waitForLease } from './engine-lease';
+import type { JobQueue, RunJob } from './job-queue';
+import { createJobIndex, readJob } from './jobs';
+import { waitingLine } from './turns';
+
+export interface RedisQueueOptions {
+  /** After so many ms without a sign of life a worker counts as dead and its job goes to another; default 30,000. */
+  readonly lockDuration?: number;
+  /** The name of the line in Redis; default `dreambooth`. */
+  readonly name?: string;
+}
+
+/** How long a call waits for Redis before it goes on without it, in ms. */
+const patience = 3_000;
+/** How often what waits in the home is looked for in Redis, in ms. */
+const reconcileInterval = 15_000;
+/** Before a job is tried again that another process has, or whose worker left, in ms. */
+const retryDelay = 1_000;
+const largestPriority = 2 ** 21;
+
+/**
+ * Connects to Redis (`redis://` or `rediss://`). Rejects with QueueUnreachableError when it does not answer, and with
+ * MissingPackageError where `bullmq` or `ioredis` is not installed.
+ */
+export async function openRedisQueue(
+  url: string,
+  { lockDuration = 30_000, name = 'dreambooth' }: RedisQueueOptions = {},
+): Promise<(home: Home) => JobQueue> {
+  const [bullmq, { Redis }] = [await load(() => import('bullmq')), await load(() => import('ioredis'))];
+  const connect = () => {
+    const connection = new Redis(url, { maxRetriesPerRequest: null, lazyConnect: true });
+    // Said by what fails for it; without a listener it would end the program.
+    connection.on('error', () => {});
+    return connection;
+  };
+  const connection = connect();
+  try {
+    await within(patience, connection.ping());
+  } catch (cause) {
+    connection.disconnect();
+    throw new QueueUnreachableError(
+      `No Redis answers at ${withoutPassword(url)} (${(cause as Error).message}): start it, as with redis-server, or mend the address.`,
+      { cause },
+    );
+  }
+  return (home) => {
+    const jobs = createJobIndex(home);
+    const queue: Queue<{ id: string }> = new bullmq.Queue(name, { connection });
+    queue.on('error', () => {});
+    let worker: Worker<{ id: string }> | undefined;
+    const closing = new AbortController();
+
+    const put = async (id: string) => {
+      const { turn, kind } = readJob(home, id);
+      const priority = Math.min(largestPriority, 1 + 2 * turn + (kind === 'generate' ? 0 : 1));
+      await queue.add(kind, { id }, { jobId: id, priority, removeOnComplete: true, removeOnFail: true });
+    };
+    /** One that is in line already is not put there again. */
+    const reconcile = async () => {
+      for (const { id } of waitingLine(jobs.list())) {
+        if (closing.signal.aborted) return;
+        await within(patience, put(id));
+      }
+    };
+    const inBackground = () => void reconcile().catch(() => {});
+    connection.on('ready', inBackground);
+    const timer = setInterval(inBackground, reconcileInterval);
+    timer.unref();
+    inBackground();
+
+    const work = async (job: Job<{ id: string }>, token: string | undefined, run: RunJob) => {
+      const lease = await waitForLease(home, closing.signal, () => {});
+      const beating = setInterval(lease.beat, 1_000);
+      let ended: Awaited<ReturnType<RunJob>>;
+      try {
+        ended = await run(job.data.id, closing.signal);
+      } finally {
+        clearInterval(beating);
+        lease.release();
+      }
+      if (ended === 'ended') return;
+      await job.moveToDelayed(Date.now() + retryDelay, token);
+      throw new bullmq.DelayedError();
+    };
+
+    return {
+      // Where Redis is away the job waits in the home until it is back.
+      add: (id) => within(patience, put(id)).catch(() => {}),
+      remove: (id) =>
+        within(patience, queue.remove(id)).then(
+          () => {},
+          () => {},
+        ),
+      serve(run) {
+        worker ??= new bullmq.Worker(name, (job, token) => work(job, token, run), {
+          connection: connect(),
+          concurrency: 1,
+          lockDuration,
+          stalledInterval: lockDuration,
+          // However often workers die over it: its checkpoint goes further each time.
+          maxStalledCount: 1_000_000,
+        });
+        worker.on('error', () => {});
+      },
+      async close() {
+        closing.abort();
+        clearInterval(timer);
+        // Redis may be gone: what waits is in the home.
+        await within(patience, worker?.close() ?? Promise.resolve()).catch(() => {});
+        await within(patience, queue.close()).catch(() => {});
+        worker = undefined;
+        connection.disconnect();
+      },
+    };
+  };
+}
+
+async function load<Package>(loading: () => Promise<Package>): Promise<Package> {
+  try {
+    return await loading();
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
+    throw new MissingPackageError('bullmq ioredis', 'A queue on Redis', { cause });
+  }
+}
+
+async function within<Result>(ms: number, work: Promise<Result>): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`nothing was heard for ${ms / 1000} s`)), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => {});
+  }
+}
+
+const withoutPassword = (url: string) => url.replace(/\/\/[^@/]*@/, '//');
