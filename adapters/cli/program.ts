@@ -279,6 +279,20 @@ export function createProgram(
 
   host(
     command(
+      'discord',
+      'run the Discord bot, /dreambooth; its token is in DISCORD_TOKEN',
+      'DISCORD_TOKEN=… dreambooth discord',
+    ),
+  )
+    .option('--guild <id>', 'register the command in this server alone, where it is there at once')
+    .option('--trainings-per-day <n>', 'of one person (default: 3)', whole)
+    .option('--pictures-per-hour <n>', 'of one person (default: 60)', whole)
+    .option('--open-jobs <n>', 'of one person that wait or run (default: 3)', whole)
+    .option('--open-jobs-per-server <n>', 'likewise of a whole server (default: 50)', whole)
+    .action(async (_, self) => (await import('./discord')).discordCommand(session, self.optsWithGlobals()));
+
+  host(
+    command(
       'worker',
       'run the jobs that hosts put in line',
       'dreambooth worker --queue redis://localhost:6379',

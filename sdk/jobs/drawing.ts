@@ -9,7 +9,7 @@ import type { Home } from '../subjects/home';
 import type { GeneratedPicture } from '../work/run-generation';
 import { type GenerateRequest, type PictureFile, pictureOf, prepareGeneration } from './generation';
 import type { DrawingRecord, DrawnPicture } from './job-record';
-import { createDrawing, type HeldJob, holdJob, isKind, type Placement } from './jobs';
+import { createDrawing, type HeldJob, holdJob, isKind, jobFolder, type Placement } from './jobs';
 import { workOn } from './run-job';
 import type { EngineSettings, RunOptions } from './run-options';
 
@@ -78,11 +78,19 @@ function holdDrawing(home: Home, id: string): HeldJob<DrawingRecord> {
   throw new JobStateError(id, held.record().state, `The job ${id} learns a subject and draws nothing.`);
 }
 
-function requestOf(held: HeldJob<DrawingRecord>): GenerateRequest {
-  const { prompt, seed, count, request } = held.record();
+const requestOf = (held: HeldJob<DrawingRecord>): GenerateRequest =>
+  recordedRequest(held.folder, held.record());
+
+/** The request of a job once more, for `count` pictures of other seeds. */
+export function requestAgain(home: Home, job: DrawingRecord, count: number): GenerateRequest {
+  const { seed: _, ...request } = recordedRequest(jobFolder(home, job.id), job);
+  return { ...request, count };
+}
+
+function recordedRequest(folder: string, { prompt, seed, count, request }: DrawingRecord): GenerateRequest {
   const file = (name: 'image' | 'mask'): { [Name in typeof name]?: PictureFile } => {
     try {
-      return { [name]: readFileSync(join(held.folder, name)) };
+      return { [name]: readFileSync(join(folder, name)) };
     } catch {
       return {};
     }

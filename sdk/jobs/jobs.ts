@@ -227,6 +227,10 @@ export function holdJob(home: Home, id: string): HeldJob {
   };
 }
 
+/** With everything that it made and kept. */
+export const removeJob = (home: Home, id: string): void =>
+  rmSync(jobFolder(home, id), { recursive: true, force: true });
+
 const answeredPath = (home: Home, id: string) => join(jobFolder(home, id), 'answered');
 
 /** Finished jobs whose asker has still to be told, as far as `markAnswered` knows. */

@@ -1,7 +1,6 @@
-import { rmSync } from 'node:fs';
 import type { Home } from '../subjects/home';
 import { isOpen } from './job-record';
-import { jobFolder, listJobs } from './jobs';
+import { listJobs, removeJob } from './jobs';
 
 /**
  * Removes finished jobs, and the pictures they drew, of which nothing was written for `days`. What was stopped can be
@@ -11,6 +10,6 @@ export function pruneJobs(home: Home, days: number): void {
   const since = new Date(Date.now() - days * 24 * 3600e3).toISOString();
   for (const job of listJobs(home)) {
     if (isOpen(job) || job.state === 'stopped' || job.updatedAt > since) continue;
-    rmSync(jobFolder(home, job.id), { recursive: true, force: true });
+    removeJob(home, job.id);
   }
 }

@@ -7,6 +7,8 @@ export interface Field {
   readonly words: string;
   readonly kind: 'text' | 'whole' | 'number' | 'flag' | 'texts';
   readonly required: boolean;
+  /** Whether its texts are paths of pictures: where people send files, they send these. */
+  readonly picture: boolean;
   /** Of a text: the only values there are. */
   readonly choices: readonly string[] | null;
   readonly least: number | null;
@@ -30,6 +32,7 @@ export function fieldsOf({ name: operation, input }: Pick<Operation, 'name' | 'i
       words,
       kind,
       required: required.includes(name),
+      picture: (given.picture ?? schema.picture ?? schema.items?.picture) === true,
       choices: schema.enum ?? null,
       least: schema.minimum ?? null,
       most: schema.maximum ?? null,
@@ -40,6 +43,7 @@ export function fieldsOf({ name: operation, input }: Pick<Operation, 'name' | 'i
 interface JsonSchema {
   readonly type?: string;
   readonly description?: string;
+  readonly picture?: boolean;
   readonly enum?: readonly string[];
   readonly minimum?: number;
   readonly maximum?: number;

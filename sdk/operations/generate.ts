@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { JobStateError } from '../errors';
 import { schedulerNames } from '../schedulers/index';
 import { mentionedNames } from '../subjects/prompt';
 import { jobView, sayJob, viewJob, waitForJob } from './job-view';
@@ -39,11 +40,17 @@ export const generate = defineOperation({
     steps: z.int().min(1).max(200).optional().describe('Sampling steps; default 30'),
     guidance: z.number().min(0).max(50).optional().describe('How closely to follow the prompt; default 7.5'),
     scheduler: z.enum(schedulerNames).optional().describe('The sampler'),
-    image: z.string().max(4096).optional().describe('Absolute path of a photo to begin from'),
+    image: z
+      .string()
+      .max(4096)
+      .optional()
+      .meta({ picture: true })
+      .describe('Absolute path of a photo to begin from'),
     mask: z
       .string()
       .max(4096)
       .optional()
+      .meta({ picture: true })
       .describe('Absolute path of a picture of its shape, white where to draw anew'),
     strength: z
       .number()
@@ -85,5 +92,34 @@ export const generate = defineOperation({
     );
     await queue.add(job.id);
     return viewJob(home, jobs, await waitForJob(() => findJob(jobs, caller, job.id), waitSeconds, context));
+  },
+});
+
+export const drawAgain = defineOperation({
+  name: 'drawAgain',
+  title: 'Draw again',
+  words: 'Draws what a job drew once more, with another seed: the same prompt, photo and settings.',
+  effect: 'makes',
+  hosts: { cli: false, mcp: false, discord: false },
+  input: z.object({
+    job: z.string().min(1).max(80).describe('The id of a job that drew, as "draw-1f3a"'),
+    count: z.int().min(1).max(8).optional().describe('How many pictures; default: as many'),
+  }),
+  result: jobView,
+  example: { job: 'draw-1f3a', count: 4 },
+  say: sayJob,
+  async run(context, { job: id, count }) {
+    const { home, jobs, queue, caller, defaults, limits } = context;
+    const job = findJob(jobs, caller, id);
+    if (job.kind !== 'generate')
+      throw new JobStateError(id, job.state, `The job ${id} learns a subject and draws nothing.`);
+    const wanted = count ?? job.count;
+    for (const name of mentionedNames(job.prompt)) findSubject(home, caller, name);
+    checkLimits(limits, jobs, caller, { kind: 'generate', pictures: wanted });
+    const { queueDrawing, requestAgain } = await import('../jobs/drawing');
+    const request = requestAgain(home, job, wanted);
+    const again = queueDrawing(home, request, defaults, placed(jobs, context));
+    await queue.add(again.id);
+    return viewJob(home, jobs, again);
   },
 });

@@ -1,6 +1,6 @@
 /** THE TABLE of operations. A line here, and command line, MCP server and Discord bot have it. */
-import { generate } from './generate';
-import { cancelJob, getJob, listJobs, resumeJob } from './jobs';
+import { drawAgain, generate } from './generate';
+import { cancelJob, deleteJob, getJob, listJobs, resumeJob } from './jobs';
 import type { Operation } from './operation';
 import { personalize } from './personalize';
 import { getPicture } from './pictures';
@@ -20,7 +20,9 @@ export const operations = {
   cancelJob,
   resumeJob,
   listJobs,
+  deleteJob,
   generate,
+  drawAgain,
   getPicture,
   listSubjects,
   showSubject,

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { JobStateError } from '../errors';
 import { isOpen, jobStates } from '../jobs/job-record';
-import { cancelJob as cancel, holdJob } from '../jobs/jobs';
+import { cancelJob as cancel, holdJob, removeJob } from '../jobs/jobs';
 import { longestWait } from './generate';
 import { jobView, sayJob, viewJob, waitForJob } from './job-view';
 import { defineOperation } from './operation';
@@ -94,5 +94,24 @@ export const resumeJob = defineOperation({
     held.release();
     await queue.add(given);
     return viewJob(home, jobs, findJob(jobs, caller, given));
+  },
+});
+
+export const deleteJob = defineOperation({
+  name: 'deleteJob',
+  title: 'Delete a job',
+  words: 'Removes a job that has ended and the pictures that it drew; what it learned stays.',
+  effect: 'deletes',
+  hosts: { cli: 'jobs delete', mcp: false, discord: false },
+  input: z.object({ job: id }),
+  result: z.object({ job: z.string(), deleted: z.boolean() }),
+  example: { job: 'draw-1f3a' },
+  say: ({ job }) => `The job ${job} is gone.`,
+  async run({ home, jobs, caller }, { job: given }) {
+    const job = findJob(jobs, caller, given);
+    if (isOpen(job))
+      throw new JobStateError(given, job.state, `The job ${given} is ${job.state}: cancel it first.`);
+    removeJob(home, given);
+    return { job: given, deleted: true };
   },
 });

@@ -23,6 +23,7 @@ export const personalize = defineOperation({
       .array(z.string().min(1).max(4096))
       .min(1)
       .max(20)
+      .meta({ picture: true })
       .describe(
         'Paths of 1 to 20 photos that show the subject, 3 to 6 are best: absolute paths of image files',
       ),
