@@ -40,17 +40,20 @@ export async function openRedisQueue(
     connection.on('error', () => {});
     return connection;
   };
-  const connection = connect();
+  const trial = connect();
   try {
-    await within(patience, connection.ping());
+    await within(patience, trial.ping());
   } catch (cause) {
-    connection.disconnect();
     throw new QueueUnreachableError(
       `No Redis answers at ${withoutPassword(url)} (${(cause as Error).message}): start it, as with redis-server, or mend the address.`,
       { cause },
     );
+  } finally {
+    trial.disconnect();
   }
   return (home) => {
+    const connection = connect();
+    const blocking = connect();
     const jobs = createJobIndex(home);
     const queue: Queue<{ id: string }> = new bullmq.Queue(name, { connection });
     queue.on('error', () => {});
@@ -100,7 +103,7 @@ export async function openRedisQueue(
         ),
       serve(run) {
         worker ??= new bullmq.Worker(name, (job, token) => work(job, token, run), {
-          connection: connect(),
+          connection: blocking,
           concurrency: 1,
           lockDuration,
           stalledInterval: lockDuration,
@@ -116,7 +119,8 @@ export async function openRedisQueue(
         await within(patience, worker?.close() ?? Promise.resolve()).catch(() => {});
         await within(patience, queue.close()).catch(() => {});
         worker = undefined;
-        connection.disconnect();
+        // BullMQ leaves connections that it was given open.
+        for (const one of [connection, blocking]) one.disconnect();
       },
     };
   };
