@@ -281,7 +281,7 @@ export function createProgram(
     command(
       'discord',
       'run the Discord bot, /dreambooth; its token is in DISCORD_TOKEN',
-      'DISCORD_TOKEN=… dreambooth discord',
+      'dreambooth discord --base ./stable-diffusion-v1-5',
     ),
   )
     .option('--guild <id>', 'register the command in this server alone, where it is there at once')

@@ -145,10 +145,15 @@ describe('bad input: exit code, code, and what to do', () => {
       /FILE.* is a file, not a folder|cannot be written/,
     ],
     [['generate', 'a dog', '-n', '0'], 2, 'invalid-option', /count is 0/],
-    [['generate', 'a dog', '--scheduler', 'fast'], 2, 'invalid-option', /dpmpp_2m_karras/],
+    [['generate', 'a dog', '--scheduler', 'fast'], 2, 'invalid-option', /dpmpp-2m-karras/],
     [['resume', 'rex-0000'], 1, 'unknown-job', /no job "rex-0000"/],
     [['subjects', 'show', 'rax'], 1, 'unknown-subject', /There are .*@rex/],
-    [['subjects', 'import', 'nowhere.safetensors', '--name', 'x'], 2, 'wrong-use', /--class is missing/],
+    [
+      ['subjects', 'import', 'nowhere.safetensors', '--name', 'x'],
+      2,
+      'invalid-option',
+      /class is missing.*--class dog/,
+    ],
   ])('%j', async (parameters, exitCode, code, message) => {
     await run({}, ...learn('rex'));
     const given = parameters.map((text) =>
