@@ -137,20 +137,36 @@ export const listJobs = (home: Home): JobRecord[] => createJobIndex(home).list()
 export interface JobIndex {
   /** Oldest first; a job whose record is damaged is left out. */
   list(): JobRecord[];
+  /** One of them; undefined where there is none. */
+  get(id: string): JobRecord | undefined;
 }
 
 export function createJobIndex(home: Home): JobIndex {
-  let known = new Map<string, { readonly written: string; readonly job: JobRecord | null }>();
+  interface Known {
+    readonly written: string;
+    readonly job: JobRecord | null;
+  }
+  let known = new Map<string, Known>();
+  const look = (id: string): Known | undefined => {
+    const file = statSync(join(home.jobs, id, recordFile), { throwIfNoEntry: false });
+    if (file === undefined) return undefined;
+    // Each record is a new file, renamed into its place.
+    const written = `${file.ino} ${file.mtimeMs} ${file.size}`;
+    const before = known.get(id);
+    return before?.written === written ? before : { written, job: parsed(home, id) };
+  };
   return {
+    get(id) {
+      const found = isId(id) ? look(id) : undefined;
+      if (found === undefined) return undefined;
+      known.set(id, found);
+      return found.job === null ? undefined : asItStands(home, found.job);
+    },
     list() {
-      const seen: typeof known = new Map();
-      for (const id of jobIds(home)) {
-        const file = statSync(join(jobFolder(home, id), recordFile), { throwIfNoEntry: false });
-        if (file === undefined) continue;
-        // Each record is a new file, renamed into its place.
-        const written = `${file.ino} ${file.mtimeMs} ${file.size}`;
-        const before = known.get(id);
-        seen.set(id, before?.written === written ? before : { written, job: parsed(home, id) });
+      const seen = new Map<string, Known>();
+      for (const id of foldersOf(home)) {
+        const found = look(id);
+        if (found !== undefined) seen.set(id, found);
       }
       known = seen;
       const jobs = [...seen.values()].flatMap(({ job }) => (job === null ? [] : [asItStands(home, job)]));
@@ -180,7 +196,10 @@ function parseRecord(home: Home, id: string): JobRecord {
 }
 
 function asItStands(home: Home, job: JobRecord): JobRecord {
-  if (!isOpen(job) || liveHolder(lockPath(home, job.id)) !== undefined) return job;
+  if (!isOpen(job)) return job;
+  const lock = lockPath(home, job.id);
+  // Most are held by nobody, which is told without reading.
+  if (statSync(lock, { throwIfNoEntry: false }) !== undefined && liveHolder(lock) !== undefined) return job;
   return { ...job, state: job.attended ? 'stopped' : 'queued' };
 }
 
@@ -357,7 +376,8 @@ function newFolder(home: Home, name: string): string {
 
 const isId = (id: string) => /^[a-z0-9][a-z0-9_-]*$/.test(id);
 
-function jobIds(home: Home): string[] {
-  if (!existsSync(home.jobs)) return [];
-  return readdirSync(home.jobs).filter((id) => isId(id) && existsSync(join(home.jobs, id, recordFile)));
-}
+const foldersOf = (home: Home): string[] =>
+  existsSync(home.jobs) ? readdirSync(home.jobs).filter(isId) : [];
+
+const jobIds = (home: Home): string[] =>
+  foldersOf(home).filter((id) => existsSync(join(home.jobs, id, recordFile)));

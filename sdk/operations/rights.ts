@@ -54,9 +54,9 @@ export const visibleJobs = (jobs: JobIndex, caller: Caller): JobRecord[] =>
 
 /** Throws UnknownJobError, also for a job of somebody else: that there is one is theirs to know. */
 export function findJob(jobs: JobIndex, caller: Caller, id: string): JobRecord {
+  const job = jobs.get(id);
+  if (job !== undefined && maySee(caller, job)) return job;
   const visible = visibleJobs(jobs, caller);
-  const job = visible.find((one) => one.id === id);
-  if (job !== undefined) return job;
   throw new UnknownJobError(
     id,
     nearestFirst(
@@ -94,7 +94,8 @@ export function findOwnSubject(home: Home, caller: Caller, typed: string): Subje
 
 /** A picture by its id, as `draw-1f3a.1`, and the job that drew it. Throws UnknownPictureError. */
 export function findPicture(jobs: JobIndex, caller: Caller, id: string) {
-  const job = visibleJobs(jobs, caller).find((one) => one.id === id.replace(/\.\d+$/, ''));
+  const job = jobs.get(id.replace(/\.\d+$/, ''));
+  if (job !== undefined && !maySee(caller, job)) throw new UnknownPictureError(id);
   const picture = job?.kind === 'generate' ? job.pictures.find((one) => one.id === id) : undefined;
   if (job?.kind === 'generate' && picture !== undefined) return { job, picture };
   throw new UnknownPictureError(id);

@@ -294,7 +294,7 @@ describe('subjects in prompts', () => {
     [{ height: 100 }, 'height is 100'],
     [{ count: 0 }, 'count is 0'],
     [{ steps: 2000 }, 'steps is 2000'],
-    [{ scheduler: 'nope' }, 'there is no scheduler "nope"'],
+    [{ scheduler: 'nope' }, 'There is no scheduler "nope"'],
   ])('%j is refused', async (request, message) => {
     await expect(draw(engineIn('sizes'), 'a dog', request)).rejects.toThrow(message);
   });
