@@ -20,10 +20,7 @@ export async function discordCommand(session: Session, options: DiscordOptions):
     );
   const say = (line: string) => stderr.write(`${line.replaceAll(token, '…')}\n`);
   const sdk = await loadSdk();
-  const { startBot } = await import('dreambooth/discord').catch((cause: unknown) => {
-    if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
-    throw new sdk.MissingPackageError('discord.js', 'The Discord bot', { cause });
-  });
+  const { startBot } = await import('dreambooth/discord');
   const host = sdk.createHost({
     ...(await hostOptions(sdk, options)),
     limits: {
@@ -37,7 +34,9 @@ export async function discordCommand(session: Session, options: DiscordOptions):
     const stopListening = onInterrupt(() => resolve(stopListening));
   });
   try {
-    const bot = await startBot(host, { token, guild: options.guild, log: say });
+    // Where a proxy stands before Discord's API.
+    const api = process.env['DISCORD_API'];
+    const bot = await startBot(host, { token, guild: options.guild, log: say, ...(api ? { api } : {}) });
     say(
       `${bot.name} is there, home ${host.home.folder}; Ctrl-C ends it, and a running job goes on at the next start.`,
     );

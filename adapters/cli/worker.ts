@@ -1,4 +1,4 @@
-import type { ProgressEvent } from 'dreambooth';
+import type { JobView, ProgressEvent } from 'dreambooth';
 import { type HostCommandOptions, hostOptions } from './host-options';
 import type { Session } from './session';
 
@@ -15,7 +15,12 @@ export async function workerCommand(session: Session, options: HostCommandOption
     running = job;
     if (event.kind !== 'job-start') output.progress(event);
   };
-  const host = sdk.createHost({ ...(await hostOptions(sdk, options, true)), onProgress });
+  const onJobEnd = (job: JobView) => {
+    running = null;
+    output.endProgress();
+    output.row({ event: 'ended', ...job }, sdk.sayJob(job));
+  };
+  const host = sdk.createHost({ ...(await hostOptions(sdk, options, true)), onProgress, onJobEnd });
   const interrupted = new Promise<() => void>((resolve) => {
     const stopListening = onInterrupt(() => resolve(stopListening));
   });

@@ -74,10 +74,7 @@ const nouns = [
 
 type Asking = ChatInputCommandInteraction | ModalSubmitInteraction;
 
-/**
- * Logs in, registers the command where it has changed, and answers until it is closed. The host stays its caller's.
- * Rejects with DreamBoothError `discord-refused` for a wrong token or an intent that is not allowed.
- */
+/** As of the entry. */
 export async function startBot(host: Host, options: BotOptions): Promise<Bot> {
   const { token, log = () => {} } = options;
   const client = new Client({
@@ -351,7 +348,22 @@ function replyOf(interaction: Asking | ButtonInteraction): ReplyTo {
     user: interaction.user.id,
     guild: interaction.guildId ?? '',
     limit: String(interaction.attachmentSizeLimit ?? defaultFileLimit),
+    lacking: lackingPermissions(interaction).join(', '),
   };
+}
+
+/** What the bot may not do where it was asked, in Discord's words; it needs them for what takes over 15 minutes. */
+function lackingPermissions(interaction: Asking | ButtonInteraction): string[] {
+  if (interaction.guildId === null) return [];
+  const inThread = interaction.channel?.isThread() === true;
+  const needed: readonly (readonly [string, bigint])[] = [
+    ['View Channel', PermissionFlagsBits.ViewChannel],
+    inThread
+      ? ['Send Messages in Threads', PermissionFlagsBits.SendMessagesInThreads]
+      : ['Send Messages', PermissionFlagsBits.SendMessages],
+    ['Attach Files', PermissionFlagsBits.AttachFiles],
+  ];
+  return needed.filter(([, flag]) => !interaction.appPermissions.has(flag)).map(([name]) => name);
 }
 
 const failureText = (error: unknown): string => {

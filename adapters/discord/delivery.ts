@@ -21,6 +21,8 @@ export interface ReplyTo {
   readonly guild: string;
   /** Bytes of a file that may be sent there. */
   readonly limit: string;
+  /** Permissions that the bot lacked there when it was asked, by Discord's names. */
+  readonly lacking: string;
 }
 
 export interface Delivery {
@@ -114,8 +116,9 @@ export function createDelivery({
       return await send(to.channel);
     } catch (error) {
       if (!isOne(error, codes.missingAccess, codes.missingPermissions)) throw error;
+      const lacking = to.lacking || 'View Channel, Send Messages or Attach Files';
       log(
-        `Channel ${to.channel}: the bot lacks a permission there (View Channel, Send Messages or Attach Files); the answer goes to its asker alone.`,
+        `Channel ${to.channel}: the bot may not write there, it lacks ${lacking}; the answer goes to its asker alone.`,
       );
     }
     try {

@@ -47,6 +47,8 @@ export interface HostOptions {
   readonly stopPatience?: number | undefined;
   /** Of the jobs that this host runs. */
   readonly onProgress?: ((job: string, event: ProgressEvent) => void) | undefined;
+  /** A job that this host ran has ended, or waits for another. */
+  readonly onJobEnd?: ((job: JobView) => void) | undefined;
 }
 
 export interface CallOptions {
@@ -119,7 +121,12 @@ export function createHost(options: HostOptions = {}): Host {
     ...(options.onProgress && { onProgress: options.onProgress }),
   };
   if (options.runsJobs !== false) {
-    queue.serve((id, signal) => runWaitingJob(runner, id, signal));
+    queue.serve(async (id, signal) => {
+      const how = await runWaitingJob(runner, id, signal);
+      const job = options.onJobEnd && jobs.get(id);
+      if (job) options.onJobEnd?.(viewJob(home, jobs, job));
+      return how;
+    });
   }
   const prune = () => void (options.keepDays != null && pruneJobs(home, options.keepDays));
   prune();

@@ -160,7 +160,7 @@ describe('time and restarts', () => {
     );
     expect(direct.content).toContain('a slow dog');
     expect(logged.join('\n')).toMatch(
-      /lacks a permission there \(View Channel, Send Messages or Attach Files\)/,
+      /may not write there, it lacks Send Messages; the answer goes to its asker alone/,
     );
 
     discord.rules.messagesClosed = true;
@@ -322,12 +322,20 @@ test('a wrong token is one clear line, and a token is in no log', async () => {
   );
   expect(error!.message).toMatch(/does not know this token.*DISCORD_TOKEN/);
   expect(error!.message).not.toContain('wrong-token');
-  const program = join(import.meta.dirname, '../../dist/adapters/cli.js');
-  const child = spawn(process.execPath, [program, 'discord', '--home', join(folder, 'home')], {
-    env: { ...process.env, DISCORD_TOKEN: '' },
-  });
-  let said = '';
-  child.stderr.on('data', (data) => (said += data));
-  expect(await new Promise((resolve) => child.once('exit', resolve))).toBe(2);
-  expect(said).toMatch(/DISCORD_TOKEN is not set/);
+  const start = async (env: object) => {
+    const program = join(import.meta.dirname, '../../dist/adapters/cli.js');
+    const parameters = [program, 'discord', '--home', join(folder, 'home')];
+    const child = spawn(process.execPath, parameters, { env: { ...process.env, ...env } });
+    let said = '';
+    child.stderr.on('data', (data) => (said += data));
+    const status = await new Promise((resolve) => child.once('exit', resolve));
+    return { status, said };
+  };
+  const none = await start({ DISCORD_TOKEN: '' });
+  expect(none.said).toMatch(/DISCORD_TOKEN is not set/);
+  expect(none.status).toBe(2);
+  const wrong = await start({ DISCORD_TOKEN: 'wrong-token-1234', DISCORD_API: discord.api });
+  expect(wrong.said).toMatch(/^Error \(discord-refused\): .*does not know this token.*\n$/);
+  expect(wrong.said).not.toContain('wrong-token');
+  expect(wrong.status).toBe(1);
 });

@@ -279,7 +279,8 @@ export async function startFakeDiscord(token = 'good-token') {
       attachment_size_limit: rules.fileLimit,
       locale: 'en-US',
       guild_locale: 'en-US',
-      app_permissions: '0',
+      // View Channel, Send Messages, Attach Files.
+      app_permissions: String(1024 + 32768 + (rules.channelClosed ? 0 : 2048)),
       entitlements: [],
       authorizing_integration_owners: {},
       context: 0,

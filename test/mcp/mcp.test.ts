@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,11 +12,13 @@ import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { createMcpServer, type HttpServer, serveHttp } from '../../adapters/mcp/index';
+import { writeSafetensors } from '../../sdk/checkpoint/safetensors';
 import { createHost, type Host, type HostOptions } from '../../sdk/operations/host';
 import { operations } from '../../sdk/operations/index';
 import type { JobView } from '../../sdk/operations/job-view';
 import { defineOperation } from '../../sdk/operations/operation';
 import type { Caller } from '../../sdk/operations/rights';
+import type { Tensor } from '../../sdk/tensor';
 
 const root = join(import.meta.dirname, '../..');
 const workerModule = join(import.meta.dirname, '../operations/drawing-work.mjs');
@@ -127,6 +129,17 @@ describe('a conversation', () => {
       argument: { name: 'subject', value: 'r' },
     });
     expect(completion.completion.values).toEqual(['rex']);
+    // What the stand-in for the work learned is no LoRA.
+    const weights: Tensor = { dtype: 'float32', shape: [1], data: new Float32Array(1) };
+    writeSafetensors(join(folder, 'home/subjects/rex/lora.safetensors'), [['a', weights]]);
+    const archive = join(folder, 'photos', 'rex.safetensors');
+    const exported = await call(client, 'export_subject', {
+      subject: 'rex',
+      format: 'subject',
+      path: archive,
+    });
+    expect(words(exported)).toContain(archive);
+    expect(existsSync(archive)).toBe(true);
     expect(words(await call(client, 'delete_subject', { subject: 'rex' }))).toBe('@rex is forgotten.');
   });
 

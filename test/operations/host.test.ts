@@ -1,8 +1,8 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { UnknownJobError, UnknownSubjectError } from '../../sdk/errors';
 import { createHost, type Host, type HostOptions } from '../../sdk/operations/host';
 import type { JobView } from '../../sdk/operations/job-view';
@@ -96,6 +96,40 @@ test('a waiting job keeps its name, and one waits for another in fair order', as
     (await view(asking.call('getJob', { job: job.job }, caller))).ahead;
   expect(await ahead(bob, bobs)).toBe(1);
   expect([await ahead(ann, anns[0]!), await ahead(ann, anns[1]!)]).toEqual([2, 3]);
+});
+
+test('a host tells how each of its jobs ended', async () => {
+  const ended: string[] = [];
+  const host = hostWith({ onJobEnd: ({ job, state }) => ended.push(`${job} ${state}`) });
+  const good = await learn(host, operator, { name: 'rex' });
+  const bad = await learn(host, operator, { name: 'max', class: 'diverge' });
+  for (const { job } of [good, bad]) await host.call('getJob', { job, waitSeconds: 30 }, operator);
+  await vi.waitFor(() => expect(ended).toHaveLength(2));
+  expect(ended).toEqual([`${good.job} done`, `${bad.job} failed`]);
+});
+
+test('finished jobs are removed after the days that were said, with their pictures; what is open or stopped is not', async () => {
+  const host = hostWith();
+  const learned = await learn(host, operator, { name: 'rex' });
+  await host.call('getJob', { job: learned.job, waitSeconds: 30 }, operator);
+  const drawn = await view(host.call('generate', { prompt: '@rex in the snow' }, operator));
+  const fresh = await view(host.call('generate', { prompt: '@rex at night' }, operator));
+  await host.close();
+  const aged = (job: string, state?: string) => {
+    const file = join(host.home.folder, 'jobs', job, 'job.json');
+    const record = JSON.parse(readFileSync(file, 'utf8'));
+    const old = new Date(Date.now() - 8 * 24 * 3600e3).toISOString();
+    writeFileSync(file, JSON.stringify({ ...record, updatedAt: old, ...(state && { state }) }));
+  };
+  aged(drawn.job);
+  aged(learned.job, 'stopped');
+  const later = hostWith({ keepDays: 7, runsJobs: false });
+  expect(existsSync(drawn.pictures[0]!.path)).toBe(false);
+  expect(existsSync(fresh.pictures[0]!.path)).toBe(true);
+  await expect(later.call('getJob', { job: drawn.job }, operator)).rejects.toThrow(UnknownJobError);
+  expect((await view(later.call('getJob', { job: learned.job }, operator))).state).toBe('stopped');
+  const { subjects } = (await later.call('listSubjects', {}, operator)).result as { subjects: object[] };
+  expect(subjects).toMatchObject([{ subject: 'rex' }]);
 });
 
 test('wrong arguments say which field, what was found and wanted, and give an example', async () => {

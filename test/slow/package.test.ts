@@ -1,5 +1,5 @@
 /** The package as it is published: what is in it, that it installs into an empty folder, and that it works there. */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -99,6 +99,35 @@ describe('the package', () => {
     const strict = ['--noEmit', '--strict', '--skipLibCheck', 'false'];
     const target = ['--target', 'es2022', '--lib', 'es2023,dom', '--module', 'nodenext'];
     run(process.execPath, [program('typescript', 'bin/tsc'), ...strict, ...target, 'first.ts'], project);
+  });
+
+  test('what an adapter needs beyond it is named, with the command that adds it', () => {
+    const env = { ...process.env, DISCORD_TOKEN: 'token', DREAMBOOTH_HOME: join(project, 'home') };
+    const told = (parameters: readonly string[]) =>
+      spawnSync('npx', ['dreambooth', ...parameters], { cwd: project, env, encoding: 'utf8' });
+    const bot = told(['discord']);
+    expect(bot.stderr).toContain(
+      'The Discord bot needs the package discord.js, which is not installed: npm install discord.js',
+    );
+    expect(bot.status).toBe(1);
+    const worker = told(['worker', '--queue', 'redis://127.0.0.1:1']);
+    expect(worker.stderr).toContain('npm install bullmq ioredis');
+    expect(worker.status).toBe(1);
+  });
+
+  test('nothing is loaded before it is needed', () => {
+    const loads = `import { register } from 'node:module';
+      register('data:text/javascript,' + encodeURIComponent(
+        'export async function load(url, context, next) { console.error(url); return next(url, context); }'));
+      await import('dreambooth');`;
+    const { stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', loads], {
+      cwd: project,
+      encoding: 'utf8',
+    });
+    expect(status).toBe(0);
+    expect(stderr).toContain('node_modules/dreambooth/dist/index.js');
+    for (const heavy of ['onnxruntime', '@modelcontextprotocol', 'discord.js', 'bullmq', 'commander'])
+      expect(stderr).not.toContain(`node_modules/${heavy}/`);
   });
 
   test("README's first program works where nothing but the package is installed", () => {
