@@ -4,7 +4,7 @@
 const layers = [
   ['errors', 'tensor', 'random', 'half'],
   ['checkpoint'],
-  ['graph', 'tokenizers', 'images', 'schedulers', 'toybox'],
+  ['graph', 'tokenizers', 'images', 'schedulers', 'toybox', 'reports'],
   ['autodiff', 'nn', 'runtime'],
   ['models', 'lora', 'optimizers', 'evaluation'],
   ['sampling'],
@@ -13,7 +13,7 @@ const layers = [
   ['work'],
   ['library'],
   ['jobs'],
-  ['operations'],
+  ['operations', 'protocols'],
   ['index'],
 ];
 /** Folders that deal with files, processes and native packages. */
@@ -26,6 +26,7 @@ const nodeFolders = [
   'library',
   'jobs',
   'operations',
+  'protocols',
   'index',
 ];
 const pureFolders = layers.flat().filter((name) => !nodeFolders.includes(name));

@@ -18,7 +18,8 @@ export async function demoCommand(session: Session, options: DemoOptions): Promi
   const demo = await withEngine(session, { ...options, home }, (engine, run, sdk) =>
     sdk.runDemo(engine, { folder, ...given({ seed: options.seed }) }, run),
   );
-  const { subject, measurement, sheet, photos } = demo;
+  const { subject, measured, sheet, photos } = demo;
+  const reports = { base: measured.base.report, personalized: measured.subject.report };
   const seconds = (Date.now() - begun) / 1000;
   const shown = relative(process.cwd(), home);
   output.done(
@@ -27,7 +28,7 @@ export async function demoCommand(session: Session, options: DemoOptions): Promi
       subject: subject.name,
       id: subject.id,
       seconds,
-      measured: { base: measurement.base, personalized: measurement.subject },
+      measured: reports,
     },
     [
       '',
@@ -37,11 +38,11 @@ export async function demoCommand(session: Session, options: DemoOptions): Promi
       ),
       row(
         'base model',
-        measures.map(({ of }) => of(measurement.base)),
+        measures.map(({ of }) => of(reports.base)),
       ),
       row(
         `@${subject.name}`,
-        measures.map(({ of }) => of(measurement.subject)),
+        measures.map(({ of }) => of(reports.personalized)),
       ),
       '',
       ...measures.map(({ name, meaning }) => `  ${name.padEnd(6)} ${meaning}`),

@@ -1,17 +1,21 @@
-import type { ToyRow } from 'dreambooth';
+import { resolve } from 'node:path';
+import type { ToyArmName, ToyRow } from 'dreambooth';
 import { WrongUse } from './failures';
 import { measures, row } from './measures';
 import { assignments, given } from './personalize';
 import { type Session, type WorkOptions, withEngine } from './session';
 
 interface EvaluateOptions extends WorkOptions {
+  readonly out?: string;
   readonly subjects?: number;
   readonly seeds?: number;
+  readonly sweeps?: number;
+  readonly arms?: readonly string[];
   readonly development?: boolean;
   readonly set?: readonly string[];
 }
 
-/** The embedded world's evaluation: rows as they come, their mean at the end. */
+/** The embedded world's evaluation: rows as they come, their means at the end. */
 export async function evaluateCommand(
   session: Session,
   protocol: string,
@@ -20,36 +24,41 @@ export async function evaluateCommand(
   if (protocol !== 'toybox')
     throw new WrongUse(`There is no protocol "${protocol}"; there is toybox, the embedded world`);
   const { output } = session;
-  const head = ['subject', 'seed', ...measures.map(({ name }) => name)];
-  const lines: string[] = [];
-  const show = (name: string, seed: string, report: ToyRow['base']) =>
-    lines.push(row(name, [seed, ...measures.map(({ of }) => of(report))]));
+  const folder = resolve(options.out ?? 'evaluation');
   output.started(null);
-  const { rows, mean } = await withEngine(session, options, async (engine, run, sdk) => {
+  const evaluated = await withEngine(session, options, async (engine, run, sdk) => {
     const known = options.development ? sdk.toyDevelopmentSubjects : sdk.toyTestSubjects;
     const count = options.subjects ?? Math.min(5, known.length);
     if (count < 1 || count > known.length)
       throw new WrongUse(`--subjects ${count}: there are ${known.length} of them`);
-    const settings = sdk.checkSettings(assignments(options.set ?? []));
-    const request = { subjects: known.slice(0, count), ...given({ seeds: options.seeds }), settings };
-    const rows = await sdk.evaluateToybox(
-      engine,
-      request,
-      ({ toy, seed, subject }) =>
-        output.say(
-          `${toy.class} ${toy.seed}, seed ${seed}: ${measures.map(({ name, of }) => `${name} ${of(subject)}`).join('  ')}`,
-        ),
-      run,
-    );
-    const mean = {
-      base: sdk.meanReport(rows.map(({ base }) => base)),
-      subject: sdk.meanReport(rows.map(({ subject }) => subject)),
+    const unknown = options.arms?.find((name) => !sdk.toyArmNames.some((one) => one === name));
+    if (unknown !== undefined)
+      throw new WrongUse(`--arms ${unknown}: there are ${sdk.toyArmNames.join(', ')}`);
+    const request = {
+      folder,
+      subjects: known.slice(0, count),
+      settings: sdk.checkSettings(assignments(options.set ?? [])),
+      ...given({ seeds: options.seeds, sweeps: options.sweeps, arms: options.arms as ToyArmName[] }),
     };
-    return { rows, mean };
+    const rows = await sdk.evaluateToybox(engine, request, (one) => output.say(lineOf(one)), run);
+    return { rows, ...sdk.reportToybox(rows, folder) };
   });
-  lines.push(row(head[0]!, head.slice(1)));
-  for (const { toy, seed, subject } of rows) show(`${toy.class} ${toy.seed}`, `${seed}`, subject);
-  show('mean', '', mean.subject);
-  show('mean of the base', '', mean.base);
-  output.done({ files: [], rows, mean }, lines);
+  const { files, findings } = evaluated;
+  output.done({ files, findings }, [
+    '',
+    ...findings.map(
+      ({ name, verdict, claim, seen }) =>
+        `${name.padEnd(26)}${verdict.padEnd(14)}${claim}\n${' '.repeat(40)}${seen}`,
+    ),
+    '',
+    `Look at ${files[0]}`,
+  ]);
 }
+
+const lineOf = ({ arm, toy, seed, photos, steps, report }: ToyRow) =>
+  row(`${arm} ${toy.class} ${toy.seed}`.padEnd(30), [
+    `${seed}`,
+    `${photos}`,
+    `${steps ?? ''}`,
+    ...measures.map(({ of }) => of(report)),
+  ]);

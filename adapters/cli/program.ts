@@ -246,7 +246,10 @@ export function createProgram(
   )
     .argument('<protocol>', '"toybox": new subjects of the embedded world, measured by the truth')
     .option('--subjects <n>', 'how many subjects (default: 5)', whole)
-    .option('--seeds <n>', 'how many trainings of each (default: 2)', whole)
+    .option('--seeds <n>', 'how many trainings of each in the main arms (default: 3)', whole)
+    .option('--arms <name...>', 'which ways to learn (default: all)')
+    .option('--sweeps <n>', 'on how many subjects steps and numbers of photos are tried (default: 2)', whole)
+    .option('--out <folder>', 'where rows and reports are kept, and gone on with (default: evaluation)')
     .option('--development', 'the subjects that settings may be chosen on, not those they are judged by')
     .option('--set <key=value>', 'any training setting; may be repeated', collect)
     .action(async (protocol, _, self) =>

@@ -40,6 +40,8 @@ export interface SubjectReport {
   readonly PRES: number;
   readonly LEAK: number;
   readonly 'PRIOR-FD': number;
+  /** How much the pictures of the bare class differ. */
+  readonly priorDIV: number;
   readonly DIV: number;
   readonly pixelDIV: number;
   readonly COPY: number;
@@ -75,6 +77,7 @@ export function reportSubject(evidence: SubjectEvidence): SubjectReport {
     PRES: meanCosine(evidence.prior, evidence.real, centre),
     LEAK: leak(evidence.prior, reference),
     'PRIOR-FD': frechetDistance(directions(evidence.prior), directions(evidence.basePrior)),
+    priorDIV: featureDiversity([evidence.prior], centre),
     DIV: featureDiversity(
       prompts.map((group) => group.map(({ reading }) => reading)),
       centre,

@@ -1,12 +1,15 @@
 /**
- * How well a model knows one subject of the embedded world, with the truth at hand: fixed prompts, fixed seeds, the
- * oracle's readings, and the untouched base model through the same. Shaped after the paper's protocol (Ruiz et al.
- * 2023, §4): recontextualisation and accessorisation, four pictures a prompt, and pictures of the bare class noun.
+ * How well models know one subject of the embedded world, with the truth at hand: fixed prompts, fixed seeds, the
+ * oracle's readings. Shaped after the paper's protocol (Ruiz et al. 2023, §4): recontextualisation and accessorisation,
+ * four pictures a prompt, and pictures of the bare class noun.
  */
+import { createRandom } from '../random';
 import { type CaptionClauses, caption } from '../toybox/captions';
 import { createWorldPictures } from '../toybox/pretraining-data';
-import { CLASSES, CONTEXTS } from '../toybox/scene';
+import { renderScene } from '../toybox/renderer';
+import { CLASSES, CONTEXTS, sampleScene } from '../toybox/scene';
 import {
+  appearanceOf,
   otherPictures,
   PHOTO_CONTEXTS,
   realPictures,
@@ -16,22 +19,29 @@ import {
 import { featureCentre } from './features';
 import { createSubjectReference } from './identity';
 import type { Oracle } from './oracle';
-import type { OracleReading } from './oracle-reading';
 import { reportSubject, type SubjectReport } from './subject-report';
 
 export interface PictureOrder {
+  readonly clauses: CaptionClauses;
   readonly text: string;
   readonly seed: number;
 }
 
-/** What is measured: two models that draw, and the autoencoder that both draw through. */
-export interface ToyModels {
-  /** The model that learned the subject, and the one that did not. Guidance null: the model's usual. */
-  draw(
-    who: 'subject' | 'base',
-    orders: readonly PictureOrder[],
-    guidanceScale: number | null,
-  ): Promise<Float32Array[]>;
+/** Something that draws what is asked, and how the subject is asked for there. */
+export interface ToyModel {
+  /** Null: nothing stands before the noun. */
+  readonly identifier: string | null;
+  /** Null: no noun is said. */
+  readonly noun: string | null;
+  /** Pictures [3, 64, 64] in about [−1, 1]. Guidance null: the model's usual. */
+  draw(orders: readonly PictureOrder[], guidanceScale: number | null): Promise<Float32Array[]>;
+}
+
+/** What all models draw through. */
+export interface ToyWorld {
+  /** The untouched model: PRIOR-FD is the distance from its pictures of the bare class. */
+  readonly base: Pick<ToyModel, 'draw'>;
+  readonly oracle: Oracle;
   /** Pictures through the autoencoder and back, so that its losses do not count against the models. */
   reconstruct(pictures: readonly Uint8Array[]): Promise<Float32Array[]>;
   /** [3, 64, 64] in about [−1, 1] as 64 × 64 × 3 bytes. */
@@ -46,12 +56,10 @@ export interface MeasuredPicture {
 }
 
 export interface ToyMeasurement {
-  readonly subject: SubjectReport;
-  readonly base: SubjectReport;
-  /** Of each prompt its pictures, by the model that learned the subject and by the base. */
+  readonly report: SubjectReport;
+  /** Of each prompt its pictures. */
   readonly pictures: readonly (readonly MeasuredPicture[])[];
-  readonly basePictures: readonly (readonly MeasuredPicture[])[];
-  /** Of the bare class noun, by the model that learned the subject. */
+  /** Of the bare class noun. */
   readonly prior: readonly Uint8Array[];
 }
 
@@ -64,8 +72,12 @@ const otherCount = 120;
 const worldCount = 250;
 
 /** Ten contexts, and five times an accessory that no photo shows. */
-export function toyPrompts(subject: ToySubject, identifier: string): CaptionClauses[] {
-  const asked = { name: identifier, class: subject.class };
+export function toyPrompts({ identifier, noun }: Pick<ToyModel, 'identifier' | 'noun'>): CaptionClauses[] {
+  // A noun of several words or of another language is no clause of the grammar; the sentence takes it all the same.
+  const asked = {
+    ...(identifier !== null && { name: identifier }),
+    ...(noun !== null && { class: noun as NonNullable<CaptionClauses['class']> }),
+  };
   return [
     ...CONTEXTS.map((context) => ({ ...asked, context })),
     ...CONTEXTS.filter((_, i) => i % 2 === 0).map((context, i) => ({
@@ -76,80 +88,88 @@ export function toyPrompts(subject: ToySubject, identifier: string): CaptionClau
   ];
 }
 
-/** `onStep` is told after each of `steps` parts of about equal length. */
-export async function measureToySubject(
-  subject: ToySubject,
-  identifier: string,
-  models: ToyModels,
-  oracle: Oracle,
+/** The same for each model. `onStep` is told after each of `steps` parts. */
+export async function measureToyModels(
+  toy: ToySubject,
+  models: readonly ToyModel[],
+  world: ToyWorld,
   onStep: (step: number, steps: number) => void,
-): Promise<ToyMeasurement> {
-  const prompts = toyPrompts(subject, identifier);
-  const orders = prompts.flatMap((clauses, i) =>
-    Array.from({ length: picturesAPrompt }, (_, n) => ({
-      text: caption(clauses),
-      seed: 1000 + i * picturesAPrompt + n,
-    })),
-  );
-  const classOrders = Array.from({ length: priorCount }, (_, i) => ({
-    text: caption({ class: subject.class }),
-    seed: 2000 + i,
-  }));
-  let step = 0;
-  const done = <T>(result: T): T => {
-    step += 1;
-    onStep(step, 5);
-    return result;
-  };
-  const drawn = {
-    subject: done(await models.draw('subject', orders, null)),
-    subjectPrior: done(await models.draw('subject', classOrders, priorGuidance)),
-    base: done(await models.draw('base', orders, null)),
-    basePrior: done(await models.draw('base', classOrders, priorGuidance)),
-  };
-  const real = await oracle.read(await models.reconstruct(realPictures(subject, realCount)));
-  const others = await oracle.read(await models.reconstruct(otherPictures(subject, otherCount)));
-  const world = createWorldPictures(subject.seed, worldCount);
+): Promise<ToyMeasurement[]> {
+  const { oracle } = world;
+  const classOrders = Array.from({ length: priorCount }, (_, i) => orderOf({ class: toy.class }, 2000 + i));
+  const real = await oracle.read(await world.reconstruct(realPictures(toy, realCount)));
+  const others = await oracle.read(await world.reconstruct(otherPictures(toy, otherCount)));
+  const seen = createWorldPictures(toy.seed, worldCount);
   const centre = featureCentre(
-    await oracle.read(Array.from({ length: worldCount }, (_, i) => models.planesOf(world.at(i).pixels))),
+    await oracle.read(Array.from({ length: worldCount }, (_, i) => world.planesOf(seen.at(i).pixels))),
   );
-  const reference = createSubjectReference(CLASSES.indexOf(subject.class), real, others);
+  const reference = createSubjectReference(CLASSES.indexOf(toy.class), real, others);
+  const basePrior = await oracle.read(await world.base.draw(classOrders, priorGuidance));
+  onStep(1, models.length + 1);
 
-  const judge = async (planes: readonly Float32Array[]) => {
-    const readings = await oracle.read(planes);
-    return prompts.map((clauses, i) =>
-      Array.from({ length: picturesAPrompt }, (_, n) => {
+  const measured: ToyMeasurement[] = [];
+  for (const model of models) {
+    const prompts = toyPrompts(model);
+    const orders = prompts.map((clauses, i) =>
+      Array.from({ length: picturesAPrompt }, (_, n) => orderOf(clauses, 1000 + i * picturesAPrompt + n)),
+    );
+    const drawn = await model.draw(orders.flat(), null);
+    const readings = await oracle.read(drawn);
+    const pictures = orders.map((group, i) =>
+      group.map(({ clauses, text }, n) => {
         const at = i * picturesAPrompt + n;
-        return {
-          clauses,
-          text: orders[at]!.text,
-          reading: readings[at]!,
-          pixels: models.pixelsOf(planes[at]!),
-        };
+        return { clauses, text, reading: readings[at]!, pixels: world.pixelsOf(drawn[at]!) };
       }),
     );
-  };
-  const groups = { subject: await judge(drawn.subject), base: await judge(drawn.base) };
-  const priors = {
-    subject: await oracle.read(drawn.subjectPrior),
-    base: await oracle.read(drawn.basePrior),
-  };
-  const report = (pictures: (typeof groups)['base'], prior: readonly OracleReading[]) =>
-    reportSubject({
+    const prior = await model.draw(classOrders, priorGuidance);
+    const report = reportSubject({
       reference,
       prompts: pictures,
-      prior,
-      basePrior: priors.base,
+      prior: await oracle.read(prior),
+      basePrior,
       real,
-      photos: toyPhotos(subject),
+      photos: toyPhotos(toy),
       photoContexts: PHOTO_CONTEXTS.map((context) => CONTEXTS.indexOf(context)),
       centre,
     });
-  return done({
-    subject: report(groups.subject, priors.subject),
-    base: report(groups.base, priors.base),
-    pictures: groups.subject,
-    basePictures: groups.base,
-    prior: drawn.subjectPrior.map((planes) => models.pixelsOf(planes)),
-  });
+    measured.push({ report, pictures, prior: prior.map((planes) => world.pixelsOf(planes)) });
+    onStep(measured.length + 1, models.length + 1);
+  }
+  return measured;
 }
+
+const orderOf = (clauses: CaptionClauses, seed: number): PictureOrder => ({
+  clauses,
+  text: caption(clauses),
+  seed,
+});
+
+/** The ceiling: renders of the subject itself in what is asked, and of anyone where the class alone is. */
+export const realModel = (toy: ToySubject, { reconstruct }: Pick<ToyWorld, 'reconstruct'>): ToyModel => ({
+  identifier: 'real',
+  noun: toy.class,
+  draw: (orders) =>
+    reconstruct(
+      orders.map(({ clauses, seed }) => {
+        const { name, context, accessory = 'none' } = clauses;
+        return renderScene(
+          sampleScene(createRandom(seed), {
+            class: toy.class,
+            accessory,
+            ...(context && { context }),
+            ...(name !== undefined && { appearance: appearanceOf(toy) }),
+          }),
+        );
+      }),
+    ),
+});
+
+/** One of the photos, whatever is asked: a metric worth having does not fall for it. */
+export const copyingModel = (toy: ToySubject, { reconstruct }: Pick<ToyWorld, 'reconstruct'>): ToyModel => ({
+  identifier: 'copy',
+  noun: toy.class,
+  draw(orders) {
+    const photos = toyPhotos(toy);
+    return reconstruct(orders.map(({ seed }) => photos[seed % photos.length]!));
+  },
+});

@@ -1,7 +1,7 @@
 /** The main job on the embedded base model, from photos to a sheet of pictures: what a newcomer sees first. */
 import { join, resolve } from 'node:path';
 import { makeFolders } from '../checkpoint/write-failure';
-import type { MeasuredPicture } from '../evaluation/toybox-protocol';
+import type { MeasuredPicture, ToyMeasurement } from '../evaluation/toybox-protocol';
 import { type ContactSheetRow, contactSheet } from '../images/contact-sheet';
 import { writePng } from '../images/png';
 import { readImage } from '../images/read-image';
@@ -12,13 +12,14 @@ import { PICTURE_SIZE } from '../toybox/renderer';
 import type { ToySubject } from '../toybox/toy-subject';
 import type { Engine } from './engine';
 import type { RunOptions } from './run-options';
-import { runToyTrial, type ToyTrial } from './toy-trial';
+import { learnToy, type ToyTrial } from './toy-trial';
 
 /** Neither one of those that settings were chosen on nor of those that they are judged by. */
 const demoToy: ToySubject = { class: 'dog', seed: 87 };
 const demoName = 'biscuit';
 
 export interface Demo extends ToyTrial {
+  readonly measured: { readonly base: ToyMeasurement; readonly subject: ToyMeasurement };
   /** The sheet's path: photos, base model, the subject in scenes and with accessories, the bare class. */
   readonly sheet: string;
 }
@@ -35,19 +36,29 @@ export async function runDemo(
   const target = resolve(folder);
   makeFolders(target);
   if (listSubjects(engine.home).some(({ name }) => name === demoName)) deleteSubject(engine.home, demoName);
-  const trial = await runToyTrial(
+  const trial = await learnToy(
     engine,
     { toy: demoToy, name: demoName, photosFolder: join(target, 'photos'), seed },
     run,
   );
+  const [base, subject] = await engine.measure(
+    demoToy,
+    [
+      { kind: 'base', identifier: trial.subject.identifier },
+      { kind: 'subject', name: demoName },
+    ],
+    run,
+  );
+  const measured = { base: base!, subject: subject! };
   const sheet = join(target, 'contact-sheet.png');
-  await writePng(sheet, await demoSheet(trial));
-  return { ...trial, sheet };
+  await writePng(sheet, await demoSheet(trial, measured));
+  return { ...trial, measured, sheet };
 }
 
-async function demoSheet({ photos, subject, measurement }: ToyTrial): Promise<RgbImage> {
+async function demoSheet({ photos, subject }: ToyTrial, measured: Demo['measured']): Promise<RgbImage> {
   const { identifier, className } = subject;
-  const { pictures, basePictures, prior } = measurement;
+  const { pictures, prior } = measured.subject;
+  const basePictures = measured.base.pictures;
   const scenes = pictures.filter(([first]) => first!.clauses.accessory === undefined);
   const dressed = pictures.filter(([first]) => first!.clauses.accessory !== undefined);
   const one = (groups: readonly (readonly MeasuredPicture[])[], index: number) =>

@@ -4,7 +4,7 @@ import { StoppedError } from '../errors';
 import type { ToyMeasurement } from '../evaluation/toybox-protocol';
 import type { Device } from '../runtime/session';
 import { type Home, openHome } from '../subjects/home';
-import { readSubject, type Subject } from '../subjects/subjects';
+import type { Subject } from '../subjects/subjects';
 import type { ToySubject } from '../toybox/toy-subject';
 import type { MeasurementRequest } from '../work/run-measurement';
 import { askEngine } from './ask-engine';
@@ -18,6 +18,7 @@ import {
   runGenerationRequest,
 } from './generation';
 import { type Placement, readJob } from './jobs';
+import { measuredModel, type ToySource } from './measured-model';
 import {
   finishedSubject,
   type PersonalizationRequest,
@@ -66,10 +67,14 @@ export interface Engine {
   /** Rejects with UnknownSubjectError, InvalidOptionError, WrongBaseError, StoppedError, EngineCrashedError… */
   generate(request: GenerateRequest, options?: RunOptions): Promise<GeneratedImage[]>;
   /**
-   * How well a subject of the embedded world was learned, by the truth: `subject` is its name in the home, `toy` who
-   * it is. Rejects with UnknownSubjectError, MissingFileError (a base without an oracle), StoppedError…
+   * How well models know `toy`, somebody of the embedded world, by the truth; a measurement for each source. Rejects
+   * with UnknownSubjectError, InvalidOptionError (a step that was not kept), StoppedError…
    */
-  measure(subject: string, toy: ToySubject, options?: RunOptions): Promise<ToyMeasurement>;
+  measure(
+    toy: ToySubject,
+    sources: readonly ToySource[],
+    options?: RunOptions,
+  ): Promise<readonly ToyMeasurement[]>;
   /** Ends the process at once, whatever it does; the next call starts another. */
   kill(): void;
   /** Waits for the calls that were made, then ends the process. A program need not call it to end. */
@@ -111,10 +116,10 @@ export function createEngine(options: EngineOptions = {}): Engine {
       const task = prepareGeneration(home, request, base, options.vae);
       return runGenerationRequest(home, task, worker, settings, run);
     },
-    async measure(name, toy, run = {}) {
+    async measure(toy, sources, run = {}) {
       refuseStopped(run.signal);
-      const subject = readSubject(home, name);
-      const request: MeasurementRequest = { basePath: basePath(subject.base.path), subject, toy };
+      const models = sources.map((source) => measuredModel(home, toy, source));
+      const request: MeasurementRequest = { basePath: basePath(embeddedBase), toy, models };
       return askEngine(worker, 'measure', request, home, settings, run);
     },
     kill: worker.kill,

@@ -1,7 +1,6 @@
-/** One trial on the embedded world: photos of somebody it has never met, as files, learned from and measured. */
+/** Somebody of the embedded world whom it has never met, learned from photos that are files. */
 import { join } from 'node:path';
 import { makeFolders } from '../checkpoint/write-failure';
-import type { ToyMeasurement } from '../evaluation/toybox-protocol';
 import { writePng } from '../images/png';
 import type { Subject } from '../subjects/subjects';
 import { PICTURE_SIZE } from '../toybox/renderer';
@@ -17,6 +16,11 @@ export interface ToyTrialRequest {
   readonly name: string;
   /** Where the photos are written, as `1.png` and so on. */
   readonly photosFolder: string;
+  /** How many; default 4. */
+  readonly photos?: number;
+  /** What it is said to be; default: what it is. */
+  readonly className?: string;
+  readonly identifier?: string;
   /** Of the training; default 0. */
   readonly seed?: number;
   /** Over those of the base's preset. */
@@ -26,31 +30,27 @@ export interface ToyTrialRequest {
 export interface ToyTrial {
   readonly photos: readonly string[];
   readonly subject: Subject;
-  readonly measurement: ToyMeasurement;
-  readonly seconds: { readonly learning: number; readonly measuring: number };
+  /** Of the learning. */
+  readonly seconds: number;
 }
 
-/** Rejects with what `personalize` and `measure` of the engine do. */
-export async function runToyTrial(
+/** Rejects with what `personalize` of the engine does. */
+export async function learnToy(
   engine: Engine,
-  { toy, name, photosFolder, seed = 0, settings = {} }: ToyTrialRequest,
+  { toy, name, photosFolder, photos: count, className = toy.class, ...request }: ToyTrialRequest,
   run: RunOptions,
 ): Promise<ToyTrial> {
   const started = performance.now();
   makeFolders(photosFolder);
   const photos: string[] = [];
-  for (const [i, data] of toyPhotos(toy).entries()) {
+  for (const [i, data] of toyPhotos(toy, count).entries()) {
     const file = join(photosFolder, `${i + 1}.png`);
     await writePng(file, { width: PICTURE_SIZE, height: PICTURE_SIZE, data });
     photos.push(file);
   }
-  const request = { images: photos, className: toy.class, name, base: embeddedBase, seed, settings };
-  const subject = await engine.personalize(request, run);
-  const learned = performance.now();
-  const measurement = await engine.measure(name, toy, run);
-  const seconds = {
-    learning: (learned - started) / 1000,
-    measuring: (performance.now() - learned) / 1000,
-  };
-  return { photos, subject, measurement, seconds };
+  const subject = await engine.personalize(
+    { images: photos, className, name, base: embeddedBase, ...request },
+    run,
+  );
+  return { photos, subject, seconds: (performance.now() - started) / 1000 };
 }

@@ -31,13 +31,14 @@ const randomOf = ({ seed }: ToySubject, stream: keyof typeof streams): Random =>
 export const appearanceOf = (subject: ToySubject): Appearance =>
   sampleAppearance(randomOf(subject, 'appearance'));
 
-/** Four photos, with nothing on, in two contexts: 64 × 64 pixels of red, green, blue each. */
-export function toyPhotos(subject: ToySubject): Uint8Array[] {
+/** Photos with nothing on, in two contexts: 64 × 64 pixels of red, green, blue each. The first ones of more are the same. */
+export function toyPhotos(subject: ToySubject, count: number = PHOTO_CONTEXTS.length): Uint8Array[] {
   const random = randomOf(subject, 'photos');
   const appearance = appearanceOf(subject);
-  return PHOTO_CONTEXTS.map((context) =>
-    renderScene(sampleScene(random, { class: subject.class, appearance, context, accessory: 'none' })),
-  );
+  return Array.from({ length: count }, (_, i) => {
+    const context = PHOTO_CONTEXTS[i % PHOTO_CONTEXTS.length]!;
+    return renderScene(sampleScene(random, { class: subject.class, appearance, context, accessory: 'none' }));
+  });
 }
 
 /** Pictures of the subject in every context in turn, with nothing on: what a perfect model would draw. */

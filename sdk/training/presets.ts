@@ -80,6 +80,8 @@ export interface TrainingSettings {
   readonly checkpointEvery: number;
   /** Steps between pictures of the subject as it is so far, drawn at the end, too; 0: none. */
   readonly sampleEvery: number;
+  /** Which weights are kept: the last, or with each sample those of its step, too. */
+  readonly keep: 'last' | 'every';
   /** `{subject}` stands for the subject. */
   readonly samplePrompts: readonly string[];
   /** Null: what the base is usually drawn with. */
@@ -153,6 +155,7 @@ const sd15Lora: TrainingSettings = {
   sizeConditioning: 'photo',
   checkpointEvery: 100,
   sampleEvery: 0,
+  keep: 'last',
   samplePrompts: ['a photo of {subject}', 'a photo of {subject} in the snow'],
   sampleSteps: null,
   drawSteps: null,

@@ -2,6 +2,7 @@
 import { join, relative } from 'node:path';
 import { TrainingDivergedError } from '../errors';
 import { forTraining } from '../runtime/session';
+import { snapshotsFolder } from '../subjects/snapshots';
 import {
   type DreamBoothHooks,
   type DreamBoothRun,
@@ -11,6 +12,7 @@ import {
 import { type OpenedBase, sessionsOf } from './loaded-base';
 import type { PersonalizationJob } from './personalization-job';
 import type { PersonalizationPlan } from './personalization-plan';
+import { writeTrainedWeights } from './trained-weights';
 import { readCheckpoint, writeCheckpoint } from './training-checkpoint';
 import { logFile, openTrainingLog, type TrainingLog } from './training-log';
 import { drawSamples } from './training-samples';
@@ -61,6 +63,10 @@ export async function trainLogged(
     async onSample(step, weights) {
       if (log.before.some((line) => line.event === 'sample' && line.step === step)) return;
       const files = await drawSamples(step, weights, opened, settings, plan.samples, context);
+      if (settings.keep === 'every') {
+        const kept = join(context.folder, snapshotsFolder, String(step));
+        writeTrainedWeights(kept, weights, opened.base, settings.alpha);
+      }
       log.write({ event: 'sample', step, files: files.map((file) => relative(context.folder, file)) });
       context.onSample(step, files);
       begun = performance.now();

@@ -96,6 +96,7 @@ export const personalizationSettings = z.strictObject({
   ),
   checkpointEvery: count.describe('steps between checkpoints'),
   sampleEvery: z.number().int().min(0).describe('steps between sample pictures; 0: none'),
+  keep: choose(['last', 'every']).describe('the last weights alone, or also those of every sample'),
   samplePrompts: z
     .array(z.string().min(1))
     .min(1)

@@ -4,8 +4,16 @@ import { join } from 'node:path';
 import { openSafetensors } from '../checkpoint/safetensors';
 import { MissingFileError } from '../errors';
 import { createOracle } from '../evaluation/oracle';
-import { measureToySubject, type ToyMeasurement, type ToyModels } from '../evaluation/toybox-protocol';
+import {
+  copyingModel,
+  measureToyModels,
+  realModel,
+  type ToyMeasurement,
+  type ToyModel,
+  type ToyWorld,
+} from '../evaluation/toybox-protocol';
 import { fromPlanes, toPlanes } from '../images/pixel-planes';
+import type { BaseModel } from '../models/base-model';
 import { scaleLatents } from '../models/latents';
 import { tokenizePrompt } from '../models/text-condition';
 import { createDecoder, createEncoder } from '../sampling/autoencoder';
@@ -18,23 +26,38 @@ import { readLora } from './run-generation';
 import { withTrained } from './trained-weights';
 import type { WorkContext } from './work-context';
 
+/** Whose pictures are measured, as the engine's process is told. */
+export type MeasuredModel =
+  | { readonly kind: 'base'; readonly identifier: string | null; readonly noun: string | null }
+  | {
+      readonly kind: 'subject';
+      readonly subject: Subject;
+      /** Where its weights lie; an earlier state of it has a folder of its own. */
+      readonly folder: string;
+      readonly noun: string | null;
+    }
+  | { readonly kind: 'real' }
+  | { readonly kind: 'copies' };
+
 export interface MeasurementRequest {
-  /** The base that the subject was learned on, with the oracle in its folder `oracle`. */
+  /** The base that the subjects were learned on, with the oracle in its folder `oracle`. */
   readonly basePath: string;
-  /** What was learned. */
-  readonly subject: Subject;
-  /** Who it is in truth. */
+  /** Who they are in truth. */
   readonly toy: ToySubject;
+  readonly models: readonly MeasuredModel[];
 }
 
-/** Throws MissingFileError for a base without an oracle. */
-export type RunMeasurement = (request: MeasurementRequest, context: WorkContext) => Promise<ToyMeasurement>;
+/** A measurement for each model. Throws MissingFileError for a base without an oracle. */
+export type RunMeasurement = (
+  request: MeasurementRequest,
+  context: WorkContext,
+) => Promise<readonly ToyMeasurement[]>;
 
 const side = 64;
 /** Pictures at a time: small latents leave the processor idle one by one. */
 const batch = 16;
 
-export const runMeasurement: RunMeasurement = async ({ basePath, subject, toy }, context) => {
+export const runMeasurement: RunMeasurement = async ({ basePath, toy, models }, context) => {
   const weights = join(basePath, 'oracle', 'model.safetensors');
   if (!existsSync(weights)) {
     throw new MissingFileError(
@@ -43,79 +66,91 @@ export const runMeasurement: RunMeasurement = async ({ basePath, subject, toy },
     );
   }
   const opened = openBase(basePath);
-  const sessions = sessionsOf(context);
-  const steps = 5;
-  context.onProgress({ phase: 'measure', step: 0, steps });
-  const oracle = await createOracle(openSafetensors(weights).tensors, sessions);
+  context.onProgress({ phase: 'measure', step: 0, steps: models.length + 1 });
+  const oracle = await createOracle(openSafetensors(weights).tensors, sessionsOf(context));
+  const world: ToyWorld = {
+    oracle,
+    base: { draw: drawerOf(opened, null, context) },
+    reconstruct: (pictures) => reconstruct(opened.base, pictures, context),
+    pixelsOf: (planes) => fromPlanes(planes, { width: side, height: side }).data,
+    planesOf,
+  };
+  const modelOf = (model: MeasuredModel): ToyModel => {
+    if (model.kind === 'real') return realModel(toy, world);
+    if (model.kind === 'copies') return copyingModel(toy, world);
+    const { noun } = model;
+    if (model.kind === 'base') return { identifier: model.identifier, noun, draw: world.base.draw };
+    const draw = drawerOf(opened, { ...model.subject, folder: model.folder }, context);
+    return { identifier: model.subject.identifier, noun, draw };
+  };
   try {
-    return await measureToySubject(
-      toy,
-      subject.identifier,
-      await toyModels(opened, subject, context),
-      oracle,
-      (step) => context.onProgress({ phase: 'measure', step, steps }),
+    return await measureToyModels(toy, models.map(modelOf), world, (step, steps) =>
+      context.onProgress({ phase: 'measure', step, steps }),
     );
   } finally {
     await oracle.release();
   }
 };
 
-async function toyModels(opened: OpenedBase, subject: Subject, context: WorkContext): Promise<ToyModels> {
+const planesOf = (pixels: Uint8Array) => toPlanes({ width: side, height: side, data: pixels });
+
+function drawerOf(opened: OpenedBase, subject: Subject | null, context: WorkContext): ToyModel['draw'] {
   const { base, defaults } = opened;
-  const size: [number, number] = [side / base.vae.config.factor, side / base.vae.config.factor];
-  const isFull = subject.kind === 'full';
-  const layers = subject.kind === 'lora' ? readLora(subject, base) : undefined;
-  const embeddings = subject.kind === 'embedding' ? [tokenEmbedding(subject)] : [];
+  const isFull = subject?.kind === 'full';
+  const layers = subject?.kind === 'lora' ? readLora(subject, base) : undefined;
+  const embeddings = subject?.kind === 'embedding' ? [tokenEmbedding(subject)] : [];
   const learned = isFull ? { ...opened, base: withTrained(base, subject.folder) } : opened;
-  const shape = { pictures: batch, size, guided: true };
-  const pipelines = {
-    subject: () =>
-      loadPipeline(context, learned, isFull ? subject.id : '', {
-        ...shape,
-        loraPaths: layers ? [...layers.keys()].sort() : [],
-      }),
-    base: () => loadPipeline(context, opened, '', { ...shape, loraPaths: [] }),
-  };
-  const pixelsOf = (planes: Float32Array) => fromPlanes(planes, { width: side, height: side }).data;
-  const planesOf = (pixels: Uint8Array) => toPlanes({ width: side, height: side, data: pixels });
-  return {
-    pixelsOf,
-    planesOf,
-    async draw(who, orders, guidanceScale) {
-      const pipeline = await pipelines[who]();
-      const pictures: Float32Array[] = [];
-      for (let first = 0; first < orders.length; first += batch) {
-        context.signal.throwIfAborted();
-        // The last batch is filled up with its last order.
-        const some = Array.from({ length: batch }, (_, i) => orders[Math.min(first + i, orders.length - 1)]!);
-        const drawn = await pipeline.draw({
-          prompts: some.map(({ text }) => [tokenizePrompt(base, text, embeddings).tokens]),
-          negativePrompt: null,
-          embeddings,
-          seeds: some.map(({ seed }) => seed),
-          scheduler: defaultSchedulerName,
-          steps: defaults.steps,
-          guidanceScale: guidanceScale ?? defaults.guidanceScale,
-          loras: who === 'subject' && layers ? [{ layers, weight: 1 }] : [],
-          signal: context.signal,
-        });
-        pictures.push(...drawn.slice(0, orders.length - first));
-      }
-      return pictures;
-    },
-    async reconstruct(pictures) {
-      const sessions = sessionsOf(context);
-      const encoder = await createEncoder(base, side, side, sessions);
-      const decoder = await createDecoder(base, size, sessions);
-      const planes: Float32Array[] = [];
-      for (const picture of pictures) {
-        context.signal.throwIfAborted();
-        const { mean } = await encoder.encode(planesOf(picture));
-        planes.push(await decoder.decode(scaleLatents(base.vae.config, mean, size[0] * size[1])));
-      }
-      await encoder.release();
-      await decoder.release();
-      return planes;
-    },
+  const guidance = Number(subject?.settings['drawGuidanceScale'] ?? defaults.guidanceScale);
+  return async (orders, guidanceScale) => {
+    const pipeline = await loadPipeline(context, learned, isFull ? subject.folder : '', {
+      pictures: batch,
+      size: latentSize(base),
+      guided: true,
+      loraPaths: layers ? [...layers.keys()].sort() : [],
+    });
+    const pictures: Float32Array[] = [];
+    for (let first = 0; first < orders.length; first += batch) {
+      context.signal.throwIfAborted();
+      // The last batch is filled up with its last order.
+      const some = Array.from({ length: batch }, (_, i) => orders[Math.min(first + i, orders.length - 1)]!);
+      const drawn = await pipeline.draw({
+        prompts: some.map(({ text }) => [tokenizePrompt(base, text, embeddings).tokens]),
+        negativePrompt: null,
+        embeddings,
+        seeds: some.map(({ seed }) => seed),
+        scheduler: defaultSchedulerName,
+        steps: defaults.steps,
+        guidanceScale: guidanceScale ?? guidance,
+        loras: layers ? [{ layers, weight: 1 }] : [],
+        signal: context.signal,
+      });
+      pictures.push(...drawn.slice(0, orders.length - first));
+    }
+    return pictures;
   };
 }
+
+async function reconstruct(
+  base: BaseModel,
+  pictures: readonly Uint8Array[],
+  context: WorkContext,
+): Promise<Float32Array[]> {
+  const sessions = sessionsOf(context);
+  const size = latentSize(base);
+  const encoder = await createEncoder(base, side, side, sessions);
+  const decoder = await createDecoder(base, size, sessions);
+  const planes: Float32Array[] = [];
+  for (const picture of pictures) {
+    context.signal.throwIfAborted();
+    const { mean } = await encoder.encode(planesOf(picture));
+    planes.push(await decoder.decode(scaleLatents(base.vae.config, mean, size[0] * size[1])));
+  }
+  await encoder.release();
+  await decoder.release();
+  return planes;
+}
+
+const latentSize = ({ vae }: BaseModel): [number, number] => [
+  side / vae.config.factor,
+  side / vae.config.factor,
+];

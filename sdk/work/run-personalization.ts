@@ -8,6 +8,7 @@ import { resizeShorterSide } from '../images/resize';
 import type { RgbImage } from '../images/rgb-image';
 import { tensorsOf } from '../models/base-model';
 import { createRandom, type Random } from '../random';
+import { snapshotsFolder } from '../subjects/snapshots';
 import type { SettingValue } from '../subjects/subjects';
 import type { DreamBoothRun, TrainedWeights } from '../training/train-dreambooth';
 import { missingClassImages, priorPictures } from './class-images';
@@ -177,7 +178,7 @@ async function saveSubject(
   writeTrainedWeights(folder, trained, base, settings.alpha);
   log.write({ event: 'done', time: time(), step: settings.steps });
   // Copied: what is saved may have to be saved again.
-  for (const name of [logFile, samplesFolder]) {
+  for (const name of [logFile, samplesFolder, snapshotsFolder]) {
     const from = join(context.folder, name);
     if (existsSync(from)) cpSync(from, join(folder, name), { recursive: true });
   }

@@ -1,9 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import type { Oracle } from '../../sdk/evaluation/oracle';
 import type { OracleReading } from '../../sdk/evaluation/oracle-reading';
-import { measureToySubject, type ToyModels, toyPrompts } from '../../sdk/evaluation/toybox-protocol';
+import {
+  copyingModel,
+  measureToyModels,
+  type PictureOrder,
+  realModel,
+  type ToyModel,
+  type ToyWorld,
+  toyPrompts,
+} from '../../sdk/evaluation/toybox-protocol';
 import { createRandom } from '../../sdk/random';
-import { parseCaption } from '../../sdk/toybox/captions';
 import { createWorldPictures } from '../../sdk/toybox/pretraining-data';
 import { renderScene } from '../../sdk/toybox/renderer';
 import {
@@ -55,8 +62,8 @@ function truthOf(scene: Scene): OracleReading {
   };
 }
 
-/** Models that draw what they are asked for: the one that learned draws the subject wherever it is named. */
-function createModels(truth: ReturnType<typeof createTruth>, forgetsClass: boolean): ToyModels {
+/** A world whose models draw what they are asked for. */
+function createWorld(truth: ReturnType<typeof createTruth>): ToyWorld {
   // The pictures that are reconstructed are of the subject or of others; their scenes are found by their bytes.
   const scenes = new Map<string, Scene>();
   const remember = (scene: Scene) => scenes.set(renderScene(scene).join(), scene);
@@ -69,76 +76,98 @@ function createModels(truth: ReturnType<typeof createTruth>, forgetsClass: boole
     }
   }
   return {
-    async draw(who, orders) {
-      return orders.map(({ text, seed }) => {
-        const clauses = parseCaption(text)!;
-        const isSubject = who === 'subject' && (clauses.name !== undefined || forgetsClass);
-        const { class: name = 'cat', context = 'snow', accessory = 'none' } = clauses;
-        const fixed = {
-          class: name,
-          context,
-          accessory,
-          ...(isSubject && { appearance: appearanceOf(toy) }),
-        };
-        return truth.pictureOf(sampleScene(createRandom(seed), fixed));
-      });
-    },
+    oracle: truth.oracle,
+    base: { draw: drawing(truth, 'nobody') },
     reconstruct: async (pictures) => pictures.map((pixels) => truth.pictureOf(scenes.get(pixels.join())!)),
     pixelsOf: () => new Uint8Array(64 * 64 * 3),
     planesOf: () => new Float32Array(3 * 64 * 64),
   };
 }
 
+/** The one that learned draws the subject wherever it is named, or everywhere. */
+const drawing =
+  (truth: ReturnType<typeof createTruth>, shows: 'nobody' | 'named' | 'always') =>
+  async (orders: readonly PictureOrder[]) =>
+    orders.map(({ clauses, seed }) => {
+      const isSubject = shows === 'always' || (shows === 'named' && clauses.name !== undefined);
+      const { class: name = 'cat', context = 'snow', accessory = 'none' } = clauses;
+      const fixed = { class: name, context, accessory, ...(isSubject && { appearance: appearanceOf(toy) }) };
+      return truth.pictureOf(sampleScene(createRandom(seed), fixed));
+    });
+
+const asked = { identifier: 'mtj', noun: 'dog' };
+
 describe('a subject of the embedded world', () => {
   test('measured with models that draw as asked: the subject is itself, the base draws anyone', async () => {
     const truth = createTruth();
-    const steps: number[] = [];
-    const { subject, base, pictures, basePictures, prior } = await measureToySubject(
-      toy,
-      'mtj',
-      createModels(truth, false),
-      truth.oracle,
-      (step) => steps.push(step),
+    const steps: string[] = [];
+    const models: ToyModel[] = [
+      { ...asked, draw: drawing(truth, 'nobody') },
+      { ...asked, draw: drawing(truth, 'named') },
+    ];
+    const [base, subject] = await measureToyModels(toy, models, createWorld(truth), (step, of) =>
+      steps.push(`${step}/${of}`),
     );
-    expect(steps).toEqual([1, 2, 3, 4, 5]);
-    expect(pictures.map((group) => group.length)).toEqual(new Array(15).fill(4));
-    expect(basePictures).toHaveLength(15);
-    expect(prior).toHaveLength(64);
-    expect(subject).toMatchObject({
+    expect(steps).toEqual(['1/3', '2/3', '3/3']);
+    expect(subject!.pictures.map((group) => group.length)).toEqual(new Array(15).fill(4));
+    expect(subject!.prior).toHaveLength(64);
+    expect(subject!.report).toMatchObject({
       CP: 1,
       PF: 1,
       classAccuracy: 1,
       contextAccuracy: 1,
       accessoryAccuracy: 1,
     });
-    expect(base.CP).toBeLessThan(0.3);
-    expect(base.PF).toBe(1);
-    expect(subject.LEAK).toBeLessThan(0.1);
-    expect(subject.PRES).toBeCloseTo(base.PRES);
-    expect(subject['PRIOR-FD']).toBeCloseTo(0);
-    expect(subject.backgroundLeak).toBe(0);
+    expect(base!.report.CP).toBeLessThan(0.3);
+    expect(base!.report.PF).toBe(1);
+    expect(subject!.report.LEAK).toBeLessThan(0.1);
+    expect(subject!.report.PRES).toBeCloseTo(base!.report.PRES);
+    expect(subject!.report['PRIOR-FD']).toBeCloseTo(0);
+    expect(subject!.report.backgroundLeak).toBe(0);
   });
 
   test('a model that forgot its class leaks, and PRES shows it', async () => {
     const truth = createTruth();
-    const { subject, base } = await measureToySubject(
-      toy,
-      'mtj',
-      createModels(truth, true),
-      truth.oracle,
-      () => {},
+    const models: ToyModel[] = [
+      { ...asked, draw: drawing(truth, 'nobody') },
+      { ...asked, draw: drawing(truth, 'always') },
+    ];
+    const [base, subject] = await measureToyModels(toy, models, createWorld(truth), () => {});
+    expect(subject!.report.CP).toBe(1);
+    expect(subject!.report.LEAK).toBe(1);
+    expect(subject!.report.PRES).toBeGreaterThan(base!.report.PRES + 0.3);
+    expect(subject!.report['PRIOR-FD']).toBeGreaterThan(0.1);
+  });
+
+  test('the controls: renders of the subject are asked for as they are, a copy is a photo whatever is asked', async () => {
+    const drawn: Uint8Array[][] = [];
+    const reconstruct = async (pictures: readonly Uint8Array[]) => {
+      drawn.push([...pictures]);
+      return [];
+    };
+    const clauses = { name: 'real', class: 'dog', context: 'snow', accessory: 'hat' } as const;
+    const orders = [
+      { clauses, text: '', seed: 1 },
+      { clauses: { class: 'dog' } as const, text: '', seed: 2 },
+    ];
+    await realModel(toy, { reconstruct }).draw(orders, null);
+    await copyingModel(toy, { reconstruct }).draw(orders, null);
+    const scene = { class: 'dog', context: 'snow', accessory: 'hat' } as const;
+    expect(drawn[0]![0]).toEqual(
+      renderScene(sampleScene(createRandom(1), { ...scene, appearance: appearanceOf(toy) })),
     );
-    expect(subject.CP).toBe(1);
-    expect(subject.LEAK).toBe(1);
-    expect(subject.PRES).toBeGreaterThan(base.PRES + 0.3);
-    expect(subject['PRIOR-FD']).toBeGreaterThan(0.1);
+    expect(drawn[0]![1]).toEqual(
+      renderScene(sampleScene(createRandom(2), { class: 'dog', accessory: 'none' })),
+    );
+    expect(drawn[1]).toEqual([toyPhotos(toy)[1], toyPhotos(toy)[2]]);
   });
 
   test('prompts ask for every context, and for accessories that no photo shows', () => {
-    const prompts = toyPrompts(toy, 'mtj');
+    const prompts = toyPrompts(asked);
     expect(new Set(prompts.map(({ context }) => context))).toEqual(new Set(CONTEXTS));
     expect(prompts.filter(({ accessory }) => accessory !== undefined)).toHaveLength(5);
     expect(prompts.every(({ name, class: noun }) => name === 'mtj' && noun === 'dog')).toBe(true);
+    expect(toyPrompts({ identifier: 'mtj', noun: null })[0]).toEqual({ name: 'mtj', context: 'snow' });
   });
 
   test('has four photos in two contexts, always the same, of somebody pre-training never met', () => {

@@ -1,0 +1,270 @@
+/**
+ * The embedded world's evaluation: ways to learn (`toyArms`) on several subjects and seeds, how it goes with the number
+ * of steps and of photos, and what the metrics say of the truth itself. Each row is written down when it is measured,
+ * so that a run that was broken off goes on where it was.
+ */
+import { createHash } from 'node:crypto';
+import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { makeFolders } from '../checkpoint/write-failure';
+import { InvalidOptionError } from '../errors';
+import type { SubjectReport } from '../evaluation/subject-report';
+import type { ToyMeasurement } from '../evaluation/toybox-protocol';
+import { contactSheet } from '../images/contact-sheet';
+import { writePng } from '../images/png';
+import type { Engine } from '../jobs/engine';
+import type { ToySource } from '../jobs/measured-model';
+import type { RunOptions } from '../jobs/run-options';
+import { learnToy } from '../jobs/toy-trial';
+import { deleteSubject, listSubjects } from '../subjects/subjects';
+import { PICTURE_SIZE } from '../toybox/renderer';
+import type { ToySubject } from '../toybox/toy-subject';
+import type { PersonalizationSettings } from '../work/personalization-settings';
+import { type ToyArm, type ToyArmName, toyArmNames, toyArms } from './toybox-arms';
+
+/** On these two settings may be chosen. */
+export const toyDevelopmentSubjects: readonly ToySubject[] = [
+  { class: 'cat', seed: 1 },
+  { class: 'cup', seed: 2 },
+];
+
+/** By these settings are judged: every class, none of them seen before settings were frozen. */
+export const toyTestSubjects: readonly ToySubject[] = [
+  { class: 'dog', seed: 11 },
+  { class: 'fish', seed: 12 },
+  { class: 'mushroom', seed: 13 },
+  { class: 'bird', seed: 14 },
+  { class: 'car', seed: 15 },
+  { class: 'house', seed: 16 },
+  { class: 'cat', seed: 17 },
+  { class: 'cup', seed: 18 },
+];
+
+/** What is measured without learning anything. */
+export const toyControls = ['base', 'real', 'copies'] as const;
+export type ToyControl = (typeof toyControls)[number];
+
+export interface ToyRow {
+  readonly arm: ToyArmName | ToyControl;
+  readonly toy: ToySubject;
+  /** Of the training; 0 for controls. */
+  readonly seed: number;
+  readonly photos: number;
+  /** After so many; null: the end of the recipe. */
+  readonly steps: number | null;
+  /** The settings that were not the preset's, in a hash: rows of other settings are not gone on with. */
+  readonly settings: string;
+  readonly report: SubjectReport;
+  /** Of the learning; 0 where a row is of the same learning as another. */
+  readonly seconds: number;
+}
+
+export interface ToyEvaluationRequest {
+  /** Rows and pictures are kept here, and gone on with. */
+  readonly folder: string;
+  /** Default: the first five of `toyTestSubjects`. */
+  readonly subjects?: readonly ToySubject[];
+  /** Default: all. */
+  readonly arms?: readonly ToyArmName[];
+  /** Trainings of each subject in the main arms, seeded 0, 1, …; default 3. */
+  readonly seeds?: number;
+  /** On how many of the subjects steps and numbers of photos are tried; default 2. */
+  readonly sweeps?: number;
+  /** Over those of the base's preset, in every arm. */
+  readonly settings?: PersonalizationSettings;
+}
+
+/** A learning and what is measured of it. */
+interface Trial {
+  readonly arm: ToyArmName;
+  readonly toy: ToySubject;
+  readonly seed: number;
+  readonly photos: number;
+  /** Steps at which it is measured beside the end. */
+  readonly sweep: boolean;
+}
+
+const usualPhotos = 4;
+const sweepEvery = 100;
+/** Arms whose course over the steps is looked at. */
+const sweptArms: readonly ToyArmName[] = ['class-images', 'no-prior'];
+const rowsFile = 'rows.jsonl';
+
+/**
+ * `onRow` is told each row as it is measured, not those that were there before. Returns all. Rejects with what the
+ * engine's calls do; rows that were written stay.
+ */
+export async function evaluateToybox(
+  engine: Engine,
+  request: ToyEvaluationRequest,
+  onRow: (row: ToyRow) => void,
+  run: RunOptions = {},
+): Promise<readonly ToyRow[]> {
+  const { folder, subjects = toyTestSubjects.slice(0, 5), settings = {} } = request;
+  makeFolders(folder);
+  const hash = createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 12);
+  const file = join(folder, rowsFile);
+  const rows = readRows(file).filter((row) => row.settings === hash);
+  const keep = (row: ToyRow) => {
+    appendFileSync(file, `${JSON.stringify(row)}\n`);
+    rows.push(row);
+    onRow(row);
+  };
+  const isThere = (arm: ToyRow['arm'], toy: ToySubject, seed: number, photos: number) =>
+    rows.some(
+      (row) =>
+        row.steps === null &&
+        row.arm === arm &&
+        row.seed === seed &&
+        row.photos === photos &&
+        isSame(row.toy, toy),
+    );
+
+  for (const toy of subjects) {
+    if (toyControls.every((control) => isThere(control, toy, 0, usualPhotos))) continue;
+    const measured = await engine.measure(
+      toy,
+      toyControls.map((kind) => ({ kind })),
+      run,
+    );
+    for (const [i, arm] of toyControls.entries()) {
+      const { report } = measured[i]!;
+      if (arm === 'base') await keepSheet(folder, { arm, toy }, measured[i]!);
+      keep({ arm, toy, seed: 0, photos: usualPhotos, steps: null, settings: hash, report, seconds: 0 });
+    }
+  }
+  for (const trial of trialsOf({ ...request, subjects })) {
+    const { arm, toy, seed, photos } = trial;
+    if (isThere(arm, toy, seed, photos)) continue;
+    const { learned, sources, seconds } = await learn(engine, trial, settings, run);
+    const measured = await engine.measure(toy, sources, run);
+    for (const [i, source] of sources.entries()) {
+      const { report } = measured[i]!;
+      const steps = source.kind === 'subject' ? (source.step ?? null) : null;
+      // The end comes last: with it the trial is done.
+      const time = steps === null ? seconds : 0;
+      if (steps === null && seed === 0 && photos === usualPhotos)
+        await keepSheet(folder, { arm, toy }, measured[i]!);
+      keep({ arm, toy, seed, photos, steps, settings: hash, report, seconds: time });
+    }
+    deleteSubject(engine.home, learned);
+  }
+  return rows;
+}
+
+/** Throws InvalidOptionError for none. */
+function trialsOf({
+  subjects = [],
+  arms = toyArmNames,
+  seeds = 3,
+  sweeps = 2,
+}: ToyEvaluationRequest): Trial[] {
+  if (subjects.length === 0 || !Number.isSafeInteger(seeds) || seeds < 1) {
+    throw new InvalidOptionError(
+      'seeds',
+      `${subjects.length} subjects and ${seeds} seeds make no evaluation: give at least one of each.`,
+    );
+  }
+  const swept = subjects.slice(0, sweeps);
+  const usual = (arm: ToyArmName, toy: ToySubject, seed: number): Trial => ({
+    arm,
+    toy,
+    seed,
+    photos: usualPhotos,
+    sweep: seed === 0 && sweptArms.includes(arm) && swept.includes(toy),
+  });
+  // What matters most first: a run that is broken off has all arms on the first seed.
+  const trials: Trial[] = [];
+  for (let seed = 0; seed < seeds; seed++) {
+    for (const arm of arms) {
+      if (seed > 0 && !toyArms[arm].main) continue;
+      for (const toy of subjects) trials.push(usual(arm, toy, seed));
+    }
+    if (seed > 0 || !arms.includes('class-images')) continue;
+    for (const toy of swept)
+      for (const photos of [1, 2, 3, 5])
+        trials.push({ arm: 'class-images', toy, seed: 0, photos, sweep: false });
+  }
+  return trials;
+}
+
+async function learn(
+  engine: Engine,
+  { arm, toy, seed, photos, sweep }: Trial,
+  settings: PersonalizationSettings,
+  run: RunOptions,
+): Promise<{ learned: string; sources: ToySource[]; seconds: number }> {
+  const { identifier, noun, withoutNoun, settings: own }: ToyArm = toyArms[arm];
+  const name = `toy-${arm}-${toy.class}-${toy.seed}-${seed}-${photos}`;
+  if (listSubjects(engine.home).some((one) => one.name === name)) deleteSubject(engine.home, name);
+  const looks: PersonalizationSettings = sweep
+    ? { sampleEvery: sweepEvery, keep: 'every', samplePrompts: ['a {subject}'], sampleSteps: 1 }
+    : {};
+  const photosFolder = join(engine.home.cache, name);
+  const { subject, seconds } = await learnToy(
+    engine,
+    {
+      toy,
+      name,
+      photosFolder,
+      photos,
+      seed,
+      ...(identifier !== undefined && { identifier }),
+      ...(noun !== undefined && { className: noun(toy) }),
+      settings: { ...settings, ...own, ...looks },
+    },
+    run,
+  );
+  rmSync(photosFolder, { recursive: true, force: true });
+  const source: ToySource & { kind: 'subject' } = {
+    kind: 'subject',
+    name,
+    ...(withoutNoun && { noun: null }),
+  };
+  const before = Array.from({ length: Math.ceil(subject.steps / sweepEvery) - 1 }, (_, i) => ({
+    ...source,
+    step: (i + 1) * sweepEvery,
+  }));
+  return { learned: name, sources: [...(sweep ? before : []), source], seconds };
+}
+
+/** What was drawn: the ten scenes, what it never wore, the bare class. */
+async function keepSheet(
+  folder: string,
+  { arm, toy }: Pick<ToyRow, 'arm' | 'toy'>,
+  { pictures, prior }: ToyMeasurement,
+): Promise<void> {
+  const shown = (data: Uint8Array) => ({ width: PICTURE_SIZE, height: PICTURE_SIZE, data });
+  const first = pictures.map((group) => shown(group[0]!.pixels));
+  const sheet = await contactSheet(
+    [{ images: first.slice(0, 10) }, { images: [...first.slice(10), ...prior.slice(0, 5).map(shown)] }],
+    { cell: PICTURE_SIZE, gap: 2, scaling: 'nearest' },
+  );
+  const pictureFolder = join(folder, 'pictures');
+  makeFolders(pictureFolder);
+  await writePng(join(pictureFolder, `${toy.class}-${toy.seed}-${arm}.png`), sheet);
+}
+
+function readRows(file: string): ToyRow[] {
+  if (!existsSync(file)) return [];
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      try {
+        return line === '' ? [] : [revived(JSON.parse(line))];
+      } catch {
+        // Broken off in the middle of a line: that row is measured again.
+        return [];
+      }
+    });
+}
+
+/** JSON has no NaN, which says that something was not asked for. */
+const revived = (row: ToyRow): ToyRow => ({
+  ...row,
+  report: Object.fromEntries(
+    Object.entries(row.report).map(([name, value]) => [name, value ?? Number.NaN]),
+  ) as unknown as SubjectReport,
+});
+
+export const isSame = (a: ToySubject, b: ToySubject): boolean => a.class === b.class && a.seed === b.seed;

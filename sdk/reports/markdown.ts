@@ -1,0 +1,35 @@
+/** A report as Markdown; pictures lie beside it, charts are tables of their points. */
+import type { Block, LineChart, Report } from './report';
+
+export function markdownReport({ title, summary, sections }: Report): string {
+  const parts = sections.flatMap(({ heading, blocks }) => [`## ${heading}`, ...blocks.map(blockText)]);
+  return `${[`# ${title}`, summary, ...parts].join('\n\n')}\n`;
+}
+
+function blockText(block: Block): string {
+  switch (block.kind) {
+    case 'text':
+      return block.text;
+    case 'table':
+      return [tableText(block.columns, block.rows), ...(block.note ? [block.note] : [])].join('\n\n');
+    case 'chart':
+      return `${block.title}\n\n${tableText(...pointsOf(block))}`;
+    case 'picture':
+      return `![${block.caption}](${block.file})`;
+  }
+}
+
+function tableText(columns: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`;
+  return [line(columns), line(columns.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+function pointsOf({ x, series }: LineChart): [string[], string[][]] {
+  const places = [...new Set(series.flatMap(({ points }) => points.map(([at]) => at)))].sort((a, b) => a - b);
+  const rows = places.map((at) => [
+    String(at),
+    ...series.map(({ points }) => points.find(([own]) => own === at)?.[1].toPrecision(3) ?? ''),
+  ]);
+  return [[x, ...series.map(({ name }) => name)], rows];
+}
