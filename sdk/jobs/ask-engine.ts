@@ -8,7 +8,7 @@ import type { EngineSettings, RunOptions } from './run-options';
 /** Work that is no job: it leaves nothing behind, and is asked for again when it breaks off. */
 export async function askEngine<Task, Result>(
   worker: WorkerProcess,
-  method: 'generate' | 'measure',
+  method: 'generate' | 'measure' | 'embed',
   task: Task,
   home: Home,
   { device, threads, memoryCheck }: EngineSettings,

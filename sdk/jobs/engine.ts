@@ -6,6 +6,7 @@ import type { Device } from '../runtime/session';
 import { type Home, openHome } from '../subjects/home';
 import type { Subject } from '../subjects/subjects';
 import type { ToySubject } from '../toybox/toy-subject';
+import type { EmbeddingRequest, Embeddings } from '../work/run-embedding';
 import type { MeasurementRequest } from '../work/run-measurement';
 import { askEngine } from './ask-engine';
 import { basePath, embeddedBase } from './base-path';
@@ -75,6 +76,11 @@ export interface Engine {
     sources: readonly ToySource[],
     options?: RunOptions,
   ): Promise<readonly ToyMeasurement[]>;
+  /**
+   * Pictures (paths) and texts as the vectors that metrics compare. Rejects with MissingFileError, UnreadableImageError,
+   * InvalidOptionError (texts for what reads none, an encoder of another size), what a broken encoder throws…
+   */
+  embed(request: EmbeddingRequest, options?: RunOptions): Promise<Embeddings>;
   /** Ends the process at once, whatever it does; the next call starts another. */
   kill(): void;
   /** Waits for the calls that were made, then ends the process. A program need not call it to end. */
@@ -121,6 +127,12 @@ export function createEngine(options: EngineOptions = {}): Engine {
       const models = sources.map((source) => measuredModel(home, toy, source));
       const request: MeasurementRequest = { basePath: basePath(embeddedBase), toy, models };
       return askEngine(worker, 'measure', request, home, settings, run);
+    },
+    async embed(request, run = {}) {
+      refuseStopped(run.signal);
+      const { path, kind } = request.encoder;
+      const encoder = { kind, path: resolve(path) };
+      return askEngine(worker, 'embed', { ...request, encoder }, home, settings, run);
     },
     kill: worker.kill,
     close: worker.close,

@@ -52,6 +52,11 @@ export function readClipTextConfig(config: ModelConfig): ClipTextConfig {
   return parsed;
 }
 
+export type ClipLayerConfig = Pick<
+  ClipTextConfig,
+  'hiddenSize' | 'intermediateSize' | 'heads' | 'activation' | 'epsilon'
+>;
+
 export interface ClipTextInputs {
   /** int64 [N, tokens]; from the size of the vocabulary on, rows of `addedTokens`. */
   readonly inputIds: Value;
@@ -91,7 +96,7 @@ export function clipText(w: Weights, config: ClipTextConfig, inputs: ClipTextInp
   const mask = causalMask(inputIds, tokens);
   const hiddenStates = [op.Add(embedTokens(tokenTable, inputIds, addedTokens), positions)];
   for (let i = 0; i < config.layers; i++) {
-    hiddenStates.push(layer(model.at('encoder').at('layers').at(i), config, hiddenStates.at(-1)!, mask));
+    hiddenStates.push(clipLayer(model.at('encoder').at('layers').at(i), config, hiddenStates.at(-1)!, mask));
   }
   const finalNorm = (hiddenState: Value) => layerNorm(model.at('final_layer_norm'), hiddenState, config);
   const pooled = () => {
@@ -116,7 +121,8 @@ function embedTokens(table: Value, ids: Value, addedTokens: Value | undefined): 
   return op.Where(op.Reshape(isAdded, { shape: [...ids.shape, 1] }), added, known);
 }
 
-function layer(w: Weights, config: ClipTextConfig, x: Value, mask: Value): Value {
+/** One layer of either of CLIP's transformers; pictures have no mask. */
+export function clipLayer(w: Weights, config: ClipLayerConfig, x: Value, mask?: Value): Value {
   const attended = op.Add(
     x,
     selfAttention(w.at('self_attn'), config, layerNorm(w.at('layer_norm1'), x, config), mask),
@@ -127,7 +133,12 @@ function layer(w: Weights, config: ClipTextConfig, x: Value, mask: Value): Value
   return op.Add(attended, linear(w.at('mlp').at('fc2'), active, { out: config.hiddenSize }));
 }
 
-function selfAttention(w: Weights, { hiddenSize: out, heads }: ClipTextConfig, x: Value, mask: Value): Value {
+function selfAttention(
+  w: Weights,
+  { hiddenSize: out, heads }: ClipLayerConfig,
+  x: Value,
+  mask: Value | undefined,
+): Value {
   const [q, k, v] = ['q_proj', 'k_proj', 'v_proj'].map((name) => linear(w.at(name), x, { out })) as [
     Value,
     Value,

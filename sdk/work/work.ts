@@ -4,6 +4,7 @@ import type { WorkerMethods } from '../runtime/worker-main';
 import { type Home, makeFolder } from '../subjects/home';
 import type { PersonalizationJob } from './personalization-job';
 import { createProgressMeter, type ProgressEvent } from './progress';
+import type { EmbeddingRequest, RunEmbedding } from './run-embedding';
 import type { GenerationRequest, RunGeneration } from './run-generation';
 import type { MeasurementRequest, RunMeasurement } from './run-measurement';
 import type { RunPersonalization } from './run-personalization';
@@ -24,6 +25,7 @@ export interface Work {
   readonly runPersonalization: RunPersonalization;
   readonly runGeneration: RunGeneration;
   readonly runMeasurement: RunMeasurement;
+  readonly runEmbedding: RunEmbedding;
 }
 
 /** Bases differ by hundreds of megabytes to gigabytes: one is kept, and the one in use. */
@@ -65,6 +67,10 @@ export function createWorkerMethods(work: Work): WorkerMethods {
     measure({ argument, onEvent, signal }) {
       const order = argument as WorkOrder<MeasurementRequest>;
       return work.runMeasurement(order.task, context(order, onEvent, signal));
+    },
+    embed({ argument, onEvent, signal }) {
+      const order = argument as WorkOrder<EmbeddingRequest>;
+      return work.runEmbedding(order.task, context(order, onEvent, signal));
     },
   };
 }

@@ -1,0 +1,298 @@
+/** Networks that turn pictures, and some of them texts, into the vectors that metrics compare. */
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { clipVocabulary } from '../checkpoint/clip-vocabulary';
+import { openComponentWeights } from '../checkpoint/component-weights';
+import { isJsonObject, readJsonFile } from '../checkpoint/json-file';
+import { openSafetensors } from '../checkpoint/safetensors';
+import { openTokenizerFiles } from '../checkpoint/tokenizer-files';
+import { InvalidOptionError, MissingFileError } from '../errors';
+import { Graph, type Value } from '../graph/graph';
+import type { CreateSession } from '../graph/session';
+import { type Preprocessing, preprocess } from '../images/preprocess';
+import type { ResizeFilter } from '../images/resize';
+import type { RgbImage } from '../images/rgb-image';
+import { clipText, pooledPositions, readClipTextConfig } from '../models/clip-text';
+import { clipVision, readClipVisionConfig } from '../models/clip-vision';
+import { dino, readDinoConfig } from '../models/dino';
+import { lpips } from '../models/lpips';
+import { checkpointWeights, type Weights } from '../nn/weights';
+import { openOnnxFile } from '../runtime/onnx-file';
+import { float32, type StoredTensor } from '../tensor';
+import { createClipTokenizer } from '../tokenizers/clip-bpe';
+
+export const encoderKinds = ['dino', 'clip', 'lpips', 'dreamsim'] as const;
+export type EncoderKind = (typeof encoderKinds)[number];
+
+/** `path`: a folder with config.json and weights, a `.safetensors` file of LPIPS, or an ONNX file. */
+export interface EncoderFile {
+  readonly kind: EncoderKind;
+  readonly path: string;
+}
+
+export interface PictureEncoder {
+  /** What it is, as a table of results has to say: kind, size, layers. */
+  readonly description: string;
+  /** In no particular length: metrics take directions. LPIPS: the squared distance of two is the metric. */
+  embedPictures(pictures: readonly RgbImage[]): Promise<Float32Array[]>;
+  /** Rejects with InvalidOptionError where it reads no texts. */
+  embedTexts(texts: readonly string[]): Promise<Float32Array[]>;
+  release(): Promise<void>;
+}
+
+const imageNet = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
+
+/** As published: torch.hub's DINO, OpenAI's CLIP, LPIPS' own scaling of −1 … 1, DreamSim's squares. */
+const published: Readonly<Record<EncoderKind, Preprocessing>> = {
+  dino: { shorterSide: 256, filter: 'bicubic', crop: 224, ...imageNet },
+  clip: {
+    shorterSide: 224,
+    filter: 'bicubic',
+    crop: 224,
+    mean: [0.48145466, 0.4578275, 0.40821073],
+    std: [0.26862954, 0.26130258, 0.27577711],
+  },
+  // (2x − 1 − shift) / scale of the package, over x from 0 to 1.
+  lpips: {
+    shorterSide: null,
+    filter: 'bicubic',
+    crop: null,
+    mean: [(1 - 0.03) / 2, (1 - 0.088) / 2, (1 - 0.188) / 2],
+    std: [0.458 / 2, 0.448 / 2, 0.45 / 2],
+  },
+  dreamsim: { shorterSide: null, filter: 'bicubic', crop: 224, mean: [0, 0, 0], std: [1, 1, 1] },
+};
+
+/** Pictures at a time. */
+const batch = 8;
+
+/** Throws MissingFileError, UnsupportedModelError, UnsupportedConfigError, MissingWeightError, WeightShapeError. */
+export async function openPictureEncoder(
+  { kind, path }: EncoderFile,
+  createSession: CreateSession,
+  threads: number | null,
+): Promise<PictureEncoder> {
+  if (!existsSync(path))
+    throw new MissingFileError(
+      path,
+      `There is no encoder at ${path}: give a folder with config.json and weights, or an ONNX file.`,
+    );
+  if (path.endsWith('.onnx')) return onnxEncoder(kind, path, threads);
+  if (kind === 'lpips') return lpipsEncoder(path, createSession);
+  if (kind === 'dreamsim')
+    throw new InvalidOptionError('encoder', `dreamsim=${path}: DreamSim is taken as an ONNX file alone.`);
+  const folder = statSync(path).isDirectory() ? path : join(path, '..');
+  const config = readJsonFile(join(folder, 'config.json'), 'it says how the encoder is built');
+  const tensors = openComponentWeights(folder);
+  return kind === 'dino'
+    ? dinoEncoder(folder, config, tensors, createSession)
+    : clipEncoder(folder, config, tensors, createSession);
+}
+
+async function onnxEncoder(kind: EncoderKind, path: string, threads: number | null): Promise<PictureEncoder> {
+  const file = await openOnnxFile(path, threads);
+  const preparation = preparationIn(join(path, '..'), kind, file.side);
+  return {
+    description: `${kind} (${path.split(/[\\/]/).at(-1)})`,
+    async embedPictures(pictures) {
+      const rows: Float32Array[] = [];
+      for (const picture of pictures) {
+        const { planes, width } = preprocess(picture, preparation);
+        rows.push(...(await file.run(planes, 1, width)));
+      }
+      return rows;
+    },
+    embedTexts: () => noTexts(`the ONNX file ${path}`),
+    release: file.release,
+  };
+}
+
+async function dinoEncoder(
+  folder: string,
+  json: Readonly<Record<string, unknown>>,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  createSession: CreateSession,
+): Promise<PictureEncoder> {
+  const config = readDinoConfig(json);
+  const { imageSize, patchSize, layers, hiddenSize } = config;
+  const run = await batched(imageSize, tensors, createSession, (w, pictures) => dino(w, config, pictures));
+  const preparation = preparationIn(folder, 'dino', imageSize);
+  return {
+    description: `DINO ViT/${patchSize}, ${layers} layers of ${hiddenSize}`,
+    embedPictures: (pictures) => run.embed(pictures, preparation),
+    embedTexts: () => noTexts('DINO'),
+    release: run.release,
+  };
+}
+
+async function clipEncoder(
+  folder: string,
+  json: Readonly<Record<string, unknown>>,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  createSession: CreateSession,
+): Promise<PictureEncoder> {
+  const part = (name: string) => {
+    const config = json[name];
+    if (isJsonObject(config)) return config;
+    throw new InvalidOptionError(
+      'encoder',
+      `${join(folder, 'config.json')} has no "${name}": CLIP-I and CLIP-T take a whole CLIP model, as openai/clip-vit-base-patch32.`,
+    );
+  };
+  const projectionDim = typeof json['projection_dim'] === 'number' ? json['projection_dim'] : 512;
+  const vision = readClipVisionConfig(part('vision_config'), projectionDim);
+  const text = { ...readClipTextConfig(textConfigOf(part('text_config'))), projectionDim };
+  const run = await batched(vision.imageSize, tensors, createSession, (w, pictures) =>
+    clipVision(w, vision, pictures),
+  );
+  const graph = new Graph();
+  const inputIds = graph.input('input_ids', 'int64', [1, text.positions]);
+  const endTokens = graph.input('end_tokens', 'float32', [1, text.positions]);
+  const weights = checkpointWeights(graph, { component: 'text_encoder', tensors });
+  const reader = await createSession({
+    embedding: clipText(weights, text, { inputIds, endTokens }).textEmbeds(),
+  });
+  const hasTokenizer = existsSync(join(folder, 'merges.txt')) || existsSync(join(folder, 'tokenizer.json'));
+  const tokenizer = createClipTokenizer(hasTokenizer ? openTokenizerFiles(folder) : clipVocabulary());
+  const preparation = preparationIn(folder, 'clip', vision.imageSize);
+  return {
+    description: `CLIP ViT/${vision.patchSize}, ${vision.layers} layers of ${vision.hiddenSize}`,
+    embedPictures: (pictures) => run.embed(pictures, preparation),
+    async embedTexts(texts) {
+      const rows: Float32Array[] = [];
+      for (const one of texts) {
+        const ids = BigInt64Array.from(tokenizer.tokenize(one, text.positions).ids, BigInt);
+        const ends = new Float32Array(text.positions);
+        ends[pooledPositions(ids, text.positions, text)[0]!] = 1;
+        const { embedding } = await reader.run({
+          input_ids: { dtype: 'int64', shape: [1, text.positions], data: ids },
+          end_tokens: float32([1, text.positions], ends),
+        });
+        rows.push(embedding.data as Float32Array);
+      }
+      return rows;
+    },
+    async release() {
+      await run.release();
+      await reader.release();
+    },
+  };
+}
+
+async function lpipsEncoder(path: string, createSession: CreateSession): Promise<PictureEncoder> {
+  const { tensors } = openSafetensors(path);
+  let size = '';
+  let session: Awaited<ReturnType<typeof batched>> | undefined;
+  return {
+    description: 'LPIPS 0.1 on AlexNet',
+    async embedPictures(pictures) {
+      const sizes = new Set(pictures.map(({ width, height }) => `${width} × ${height}`));
+      if (sizes.size > 1)
+        throw new InvalidOptionError(
+          'pictures',
+          `LPIPS compares pictures of one size, and these are of ${[...sizes].join(', ')}.`,
+        );
+      const [first] = pictures;
+      if (first === undefined) return [];
+      const wanted = `${first.width} × ${first.height}`;
+      if (wanted !== size) {
+        await session?.release();
+        session = await batched([first.height, first.width], tensors, createSession, lpips);
+        size = wanted;
+      }
+      return session!.embed(pictures, published.lpips);
+    },
+    embedTexts: () => noTexts('LPIPS'),
+    release: async () => session?.release(),
+  };
+}
+
+/** A network over pictures of one size, `batch` at a time. */
+async function batched(
+  size: number | readonly [height: number, width: number],
+  tensors: ReadonlyMap<string, StoredTensor>,
+  createSession: CreateSession,
+  network: (w: Weights, pictures: Value) => Value,
+) {
+  const [height, width] = typeof size === 'number' ? [size, size] : size;
+  const graph = new Graph();
+  const pictures = graph.input('pictures', 'float32', [batch, 3, height, width]);
+  const weights = checkpointWeights(graph, { component: 'encoder', tensors });
+  const session = await createSession({ embedding: network(weights, pictures) });
+  return {
+    async embed(images: readonly RgbImage[], preparation: Preprocessing): Promise<Float32Array[]> {
+      const rows: Float32Array[] = [];
+      for (let first = 0; first < images.length; first += batch) {
+        const some = images.slice(first, first + batch);
+        const data = new Float32Array(batch * 3 * height * width);
+        some.forEach((image, n) => {
+          data.set(preprocess(image, preparation).planes, n * 3 * height * width);
+        });
+        const { embedding } = await session.run({ pictures: float32([batch, 3, height, width], data) });
+        const length = embedding.data.length / batch;
+        some.forEach((_, n) => {
+          rows.push((embedding.data as Float32Array).slice(n * length, (n + 1) * length));
+        });
+      }
+      return rows;
+    },
+    release: () => session.release(),
+  };
+}
+
+/** CLIP's text config has what concerns generation, too. */
+function textConfigOf(config: Readonly<Record<string, unknown>>) {
+  const known = [
+    'vocab_size',
+    'hidden_size',
+    'intermediate_size',
+    'num_hidden_layers',
+    'num_attention_heads',
+    'max_position_embeddings',
+    'hidden_act',
+    'layer_norm_eps',
+    'projection_dim',
+    'eos_token_id',
+  ];
+  return Object.fromEntries(Object.entries(config).filter(([key]) => known.includes(key)));
+}
+
+/** Pillow's numbers of its filters. */
+const filters: Readonly<Record<number, ResizeFilter>> = { 1: 'lanczos', 2: 'bilinear', 3: 'bicubic' };
+
+/** As `preprocessor_config.json` beside the encoder says, where there is one; else as published, at its own size. */
+function preparationIn(folder: string, kind: EncoderKind, side: number | null): Preprocessing {
+  const usual = published[kind];
+  const own =
+    side === null || usual.crop === null || side === usual.crop
+      ? usual
+      : {
+          ...usual,
+          crop: side,
+          shorterSide: usual.shorterSide && Math.round((usual.shorterSide / usual.crop) * side),
+        };
+  const file = join(folder, 'preprocessor_config.json');
+  if (!existsSync(file)) return own;
+  const said = readJsonFile(file, 'it says how pictures are prepared');
+  const channels = (value: unknown, otherwise: Preprocessing['mean']) =>
+    Array.isArray(value) && value.length === 3 ? (value as unknown as Preprocessing['mean']) : otherwise;
+  const sizeOf = (value: unknown): number | null => {
+    if (typeof value === 'number') return value;
+    if (!isJsonObject(value)) return null;
+    return Number(value['shortest_edge'] ?? value['height'] ?? 0) || null;
+  };
+  const isSquare = isJsonObject(said['size']) && 'height' in said['size'];
+  const cuts = said['do_center_crop'] === true;
+  return {
+    shorterSide: isSquare && !cuts ? null : (sizeOf(said['size']) ?? own.shorterSide),
+    filter: filters[Number(said['resample'])] ?? own.filter,
+    crop: (cuts ? sizeOf(said['crop_size']) : sizeOf(said['size'])) ?? own.crop,
+    mean: channels(said['image_mean'], own.mean),
+    std: channels(said['image_std'], own.std),
+  };
+}
+
+const noTexts = (what: string): Promise<never> =>
+  Promise.reject(
+    new InvalidOptionError('encoder', `${what} reads no texts: CLIP-T takes a CLIP model in its folder.`),
+  );
