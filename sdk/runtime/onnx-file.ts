@@ -30,7 +30,7 @@ export async function openOnnxFile(path: string, threads: number | null): Promis
   const input = session.inputNames.includes('pixel_values') ? 'pixel_values' : session.inputNames[0]!;
   const output = embeddings.find((name) => session.outputNames.includes(name)) ?? session.outputNames[0]!;
   const described = session.inputMetadata.find(({ name }) => name === input);
-  const shape = described !== undefined && described.isTensor ? described.shape : [];
+  const shape = described?.isTensor ? described.shape : [];
   const side = typeof shape[2] === 'number' && shape[2] > 0 ? shape[2] : null;
   return {
     side,

@@ -206,14 +206,23 @@ test('the report multiplies means for CP·PF, and pictures for the joint score',
   const report = reportSubject({
     reference,
     prompts: [[picture(0.5, 3), picture(1, 0)]],
-    prior: [reading({ at: [0.5], feature: [2, 1] })],
+    prior: [reading({ at: [0.5], feature: [2, 1] }), reading({ at: [0.5], feature: [2, 1] })],
     basePrior: [reading({ at: [0.9], feature: [2, 1] })],
     real,
     photos: [new Uint8Array(3).fill(51)],
     photoContexts: [3, 4],
     centre: [0, 1],
   });
-  expect(report).toMatchObject({ CP: 0.5, PF: 0.5, CP·PF: 0.25, joint: 0, LEAK: 1, DIV: 0, pixelDIV: 0 });
+  expect(report).toMatchObject({
+    CP: 0.5,
+    PF: 0.5,
+    CP·PF: 0.25,
+    joint: 0,
+    LEAK: 1,
+    priorDIV: 0,
+    DIV: 0,
+    pixelDIV: 0,
+  });
   expect(report.COPY).toBeCloseTo(0.8);
   expect(report.backgroundLeak).toBe(0.5);
   expect(report['PRIOR-FD']).toBe(0);
