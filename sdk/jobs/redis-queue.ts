@@ -40,16 +40,17 @@ export async function openRedisQueue(
     connection.on('error', () => {});
     return connection;
   };
-  const trial = connect();
+  let trial: ReturnType<typeof connect> | undefined;
   try {
+    trial = connect();
     await within(patience, trial.ping());
-  } catch (cause) {
+  } catch (error) {
+    // Not as its cause: that of an address that cannot be read holds it whole, with its password.
     throw new QueueUnreachableError(
-      `No Redis answers at ${withoutPassword(url)} (${(cause as Error).message}): start it, as with redis-server, or mend the address.`,
-      { cause },
+      `No Redis answers at ${withoutPassword(url)} (${(error as Error).message}): start it, as with redis-server, or mend the address.`,
     );
   } finally {
-    trial.disconnect();
+    trial?.disconnect();
   }
   return (home) => {
     const connection = connect();
@@ -148,4 +149,4 @@ async function within<Result>(ms: number, work: Promise<Result>): Promise<Result
   }
 }
 
-const withoutPassword = (url: string) => url.replace(/\/\/[^@/]*@/, '//');
+const withoutPassword = (url: string) => url.replace(/\/\/.*@/, '//');
