@@ -115,7 +115,8 @@ const hostName = (host: string | undefined): string => (host ?? '').replace(/:\d
 function isToken(authorization: string | undefined, token: string): boolean {
   const given = /^Bearer (.+)$/i.exec(authorization ?? '')?.[1] ?? '';
   const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(token));
+  // A token file that is empty, after a full disk or a crash, lets nobody in.
+  return token !== '' && timingSafeEqual(digest(given), digest(token));
 }
 
 function refuse(response: ServerResponse, status: number, message: string): void {

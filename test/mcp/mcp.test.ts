@@ -468,6 +468,8 @@ describe('over HTTP', () => {
     expect(await statusOf(url, { authorization: 'Bearer secre' })).toBe(401);
     expect(await statusOf(url, { authorization, origin: 'https://example.org' })).toBe(403);
     expect(await statusOf(url, { authorization, host: 'rebound.example.org' })).toBe(403);
+    // A token that was lost lets nobody in.
+    expect(await statusOf((await serveAt('')).url, {})).toBe(401);
     expect(await statusOf(url.replace('/mcp', '/'), { authorization })).toBe(404);
     expect(await statusOf(url, { authorization, 'mcp-session-id': 'gone' })).toBe(404);
     // No beginning of a session, though let in.
