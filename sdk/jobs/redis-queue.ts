@@ -34,6 +34,11 @@ export async function openRedisQueue(
   { lockDuration = 30_000, name = 'dreambooth' }: RedisQueueOptions = {},
 ): Promise<(home: Home) => JobQueue> {
   const [bullmq, { Redis }] = [await load(() => import('bullmq')), await load(() => import('ioredis'))];
+  // Said without the cause, which repeats the address.
+  if (!URL.canParse(url))
+    throw new QueueUnreachableError(
+      `No Redis answers at ${withoutPassword(url)} (it is no address; write / and @ of a password as %2F and %40): mend the address.`,
+    );
   const connect = () => {
     const connection = new Redis(url, { maxRetriesPerRequest: null, lazyConnect: true });
     // Said by what fails for it; without a listener it would end the program.
@@ -148,4 +153,4 @@ async function within<Result>(ms: number, work: Promise<Result>): Promise<Result
   }
 }
 
-const withoutPassword = (url: string) => url.replace(/\/\/[^@/]*@/, '//');
+const withoutPassword = (url: string) => url.replace(/\/\/.*@/, '//');

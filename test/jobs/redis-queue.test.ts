@@ -183,12 +183,15 @@ setInterval(() => {}, 1_000);\n`,
   });
 });
 
-test('an address at which there is no Redis is told at once, without its password', async () => {
-  const error = await openRedisQueue('redis://user:secret@127.0.0.1:1').then(
-    () => undefined,
-    (reason: Error) => reason,
-  );
-  expect(error).toBeInstanceOf(QueueUnreachableError);
-  expect(error!.message).toMatch(/No Redis answers at redis:\/\/127\.0\.0\.1:1 /);
-  expect(error!.message).not.toContain('secret');
-});
+test.each(['secret', 'secr@secret', 'se/secret'])(
+  'an address at which there is no Redis is told at once, without its password %s',
+  async (password) => {
+    const error = await openRedisQueue(`redis://user:${password}@127.0.0.1:1`).then(
+      () => undefined,
+      (reason: Error) => reason,
+    );
+    expect(error).toBeInstanceOf(QueueUnreachableError);
+    expect(error!.message).toMatch(/No Redis answers at redis:\/\/127\.0\.0\.1:1 /);
+    expect(error!.message).not.toContain('secret');
+  },
+);
