@@ -139,7 +139,7 @@ export async function startBot(host: Host, options: BotOptions): Promise<Bot> {
       const done = await host.call(key, wanted, callerOf(interaction), { replyTo: { ...to } });
       await tell(interaction, done, to);
     } catch (error) {
-      await interaction.editReply({ content: failureText(error), allowedMentions: { parse: [] } });
+      await interaction.editReply({ content: failureText(error, log), allowedMentions: { parse: [] } });
     } finally {
       for (const path of fetched) rmSync(path, { force: true });
     }
@@ -183,7 +183,7 @@ export async function startBot(host: Host, options: BotOptions): Promise<Bot> {
       if (makes) await tell(interaction, done, replyTo);
       else await interaction.editReply({ content: shortened(done.text) });
     } catch (error) {
-      await interaction.editReply({ content: failureText(error), allowedMentions: { parse: [] } });
+      await interaction.editReply({ content: failureText(error, log), allowedMentions: { parse: [] } });
     }
   }
 
@@ -366,8 +366,9 @@ function lackingPermissions(interaction: Asking | ButtonInteraction): string[] {
   return needed.filter(([, flag]) => !interaction.appPermissions.has(flag)).map(([name]) => name);
 }
 
-const failureText = (error: unknown): string => {
+const failureText = (error: unknown, log: (line: string) => void): string => {
   if (error instanceof DreamBoothError) return shortened(error.message);
+  log(`An operation failed: ${wordsOf(error)}`);
   return 'Something unexpected went wrong; whoever runs this bot finds it in the log.';
 };
 

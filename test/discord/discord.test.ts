@@ -247,6 +247,13 @@ describe('limits', () => {
     expect(readdirSync(join(folder, 'home/inbox'))).toEqual([]);
   });
 
+  test('what nobody expected is in the log, and not in the answer', async () => {
+    const forget = { ...operations.deleteSubject, run: () => Promise.reject(new TypeError('a bug of ours')) };
+    await start({ operations: { ...operations, deleteSubject: forget } });
+    await discord.command('ann', 'forget', { subject: 'rex' }).shows(/Something unexpected went wrong/);
+    expect(logged.join()).toContain('a bug of ours');
+  });
+
   test("people need consent, children are refused, unknown subjects and others' names are told", async () => {
     await start();
     await train('ann', { class: 'man', consent: false }).shows(/class is "man", a person/);
