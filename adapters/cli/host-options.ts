@@ -22,6 +22,8 @@ export async function hostOptions(
   const url = queue ?? process.env['DREAMBOOTH_QUEUE'];
   if (!url) return own;
   if (!/^rediss?:\/\//.test(url))
-    throw new WrongUse(`--queue ${url} is no queue: give the address of a Redis, as redis://localhost:6379`);
+    throw new WrongUse(
+      `--queue ${url.replace(/\/\/.*@/, '//')} is no queue: give the address of a Redis, as redis://localhost:6379`,
+    );
   return { ...own, queue: await sdk.openRedisQueue(url), runsJobs: isWorker };
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Host } from 'dreambooth';
 import { WrongUse } from './failures';
@@ -66,7 +66,8 @@ function tokenOf({ home }: Host): { readonly value: string; readonly said: strin
   const given = process.env['DREAMBOOTH_MCP_TOKEN'];
   if (given) return { value: given, said: 'Clients show the token of DREAMBOOTH_MCP_TOKEN.' };
   const file = join(home.folder, 'mcp-token');
-  if (!existsSync(file)) {
+  // One that is empty is left of a crash or a full disk.
+  if (!existsSync(file) || statSync(file).size === 0) {
     mkdirSync(home.folder, { recursive: true });
     writeFileSync(file, randomBytes(24).toString('base64url'), { mode: 0o600 });
   }

@@ -368,7 +368,7 @@ function lackingPermissions(interaction: Asking | ButtonInteraction): string[] {
 
 const failureText = (error: unknown, log: (line: string) => void): string => {
   if (error instanceof DreamBoothError) return shortened(error.message);
-  log(`Unexpected: ${wordsOf(error)}`);
+  log(`An operation failed: ${wordsOf(error)}`);
   return 'Something unexpected went wrong; whoever runs this bot finds it in the log.';
 };
 

@@ -115,7 +115,7 @@ const hostName = (host: string | undefined): string => (host ?? '').replace(/:\d
 function isToken(authorization: string | undefined, token: string): boolean {
   const given = /^Bearer (.+)$/i.exec(authorization ?? '')?.[1] ?? '';
   const digest = (text: string) => createHash('sha256').update(text).digest();
-  // An empty one lets nobody in: it was lost, not chosen.
+  // A token file that is empty, after a full disk or a crash, lets nobody in.
   return token !== '' && timingSafeEqual(digest(given), digest(token));
 }
 

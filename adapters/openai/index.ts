@@ -331,5 +331,5 @@ const hostName = (host: string | undefined): string => (host ?? '').replace(/:\d
 function isKey(authorization: string | undefined, key: string): boolean {
   const given = /^Bearer (.+)$/i.exec(authorization ?? '')?.[1] ?? '';
   const digest = (text: string) => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(given), digest(key));
+  return key !== '' && timingSafeEqual(digest(given), digest(key));
 }

@@ -107,7 +107,7 @@ export function createEngine(options: EngineOptions = {}): Engine {
     async personalize(request, run = {}) {
       refuseStopped(run.signal);
       const onWarning = (message: string) => run.onProgress?.({ kind: 'warning-found', message });
-      const held = await startPersonalization(home, request, defaults, ownPlace, onWarning);
+      const held = await startPersonalization(home, request, defaults, () => ownPlace, onWarning);
       return runPersonalizationJob(home, held, worker, settings, run);
     },
     async resume(job, run = {}) {

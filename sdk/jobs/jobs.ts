@@ -233,6 +233,8 @@ export function holdJob(home: Home, id: string): HeldJob {
   }
   // Left by someone who asked an earlier run to stop; this one is wanted.
   rmSync(cancelPath(home, id), { force: true });
+  // What it comes to now is still to be told.
+  rmSync(answeredPath(home, id), { force: true });
   return {
     folder: jobFolder(home, id),
     record: () => record,
@@ -363,8 +365,9 @@ function write<Job extends JobRecord>(home: Home, job: Job): Job {
 }
 
 function newFolder(home: Home, name: string): string {
-  for (;;) {
-    const id = `${name}-${randomBytes(2).toString('hex')}`;
+  for (let attempt = 0; ; attempt++) {
+    // Where most of the short ones are given, a longer one.
+    const id = `${name}-${randomBytes(attempt < 16 ? 2 : 6).toString('hex')}`;
     try {
       mkdirSync(join(home.jobs, id));
       return id;

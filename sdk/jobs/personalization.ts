@@ -65,12 +65,12 @@ export interface HeldPersonalization {
   readonly reservation: NameReservation;
 }
 
-/** Makes the job of a request, held by this process. */
+/** Makes the job of a request, held by this process; its place is asked for at the moment in which it is made. */
 export async function startPersonalization(
   home: Home,
   request: PersonalizationRequest,
   defaults: { readonly base: string; readonly vae: string | undefined },
-  placement: Placement,
+  placement: () => Placement,
   onWarning: (message: string) => void,
 ): Promise<HeldPersonalization> {
   const source =
@@ -121,7 +121,7 @@ export async function startPersonalization(
         : null,
       consent: request.consent ?? null,
     };
-    const job = createPersonalization(home, wanted, photos, placement, source?.folder);
+    const job = createPersonalization(home, wanted, photos, placement(), source?.folder);
     return { held: holdPersonalization(home, job.id), reservation };
   } catch (error) {
     reservation.release();
@@ -137,7 +137,7 @@ export async function queuePersonalization(
   home: Home,
   request: PersonalizationRequest,
   defaults: { readonly base: string; readonly vae: string | undefined },
-  placement: Placement,
+  placement: () => Placement,
 ): Promise<PersonalizationRecord> {
   const warnings: string[] = [];
   const onWarning = (message: string) => warnings.push(message);

@@ -34,23 +34,27 @@ export async function openRedisQueue(
   { lockDuration = 30_000, name = 'dreambooth' }: RedisQueueOptions = {},
 ): Promise<(home: Home) => JobQueue> {
   const [bullmq, { Redis }] = [await load(() => import('bullmq')), await load(() => import('ioredis'))];
+  // Said without the cause, which repeats the address.
+  if (!URL.canParse(url))
+    throw new QueueUnreachableError(
+      `No Redis answers at ${withoutPassword(url)} (it is no address; write / and @ of a password as %2F and %40): mend the address.`,
+    );
   const connect = () => {
     const connection = new Redis(url, { maxRetriesPerRequest: null, lazyConnect: true });
     // Said by what fails for it; without a listener it would end the program.
     connection.on('error', () => {});
     return connection;
   };
-  let trial: ReturnType<typeof connect> | undefined;
+  const trial = connect();
   try {
-    trial = connect();
     await within(patience, trial.ping());
-  } catch (error) {
-    // Not as its cause: that of an address that cannot be read holds it whole, with its password.
+  } catch (cause) {
     throw new QueueUnreachableError(
-      `No Redis answers at ${withoutPassword(url)} (${(error as Error).message}): start it, as with redis-server, or mend the address.`,
+      `No Redis answers at ${withoutPassword(url)} (${(cause as Error).message}): start it, as with redis-server, or mend the address.`,
+      { cause },
     );
   } finally {
-    trial?.disconnect();
+    trial.disconnect();
   }
   return (home) => {
     const connection = connect();

@@ -75,9 +75,10 @@ export const generate = defineOperation({
       named === null || mentionedNames(typed).includes(named) ? typed : `a photo of @${named}, ${typed}`;
     for (const name of [...mentionedNames(prompt), ...mentionedNames(rest.negativePrompt ?? '')])
       findSubject(home, caller, name);
-    checkLimits(limits, jobs, caller, { kind: 'generate', pictures: rest.count ?? 1 });
     const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
     const { queueDrawing } = await import('../jobs/drawing');
+    // Nothing is waited for from here until the job is there, or two at once would both be within the limits.
+    checkLimits(limits, jobs, caller, { kind: 'generate', pictures: rest.count ?? 1 });
     const job = queueDrawing(
       home,
       {
@@ -114,10 +115,11 @@ export const drawAgain = defineOperation({
     if (job.kind !== 'generate')
       throw new JobStateError(id, job.state, `The job ${id} learns a subject and draws nothing.`);
     const wanted = count ?? job.count;
-    for (const name of mentionedNames(job.prompt)) findSubject(home, caller, name);
-    checkLimits(limits, jobs, caller, { kind: 'generate', pictures: wanted });
     const { queueDrawing, requestAgain } = await import('../jobs/drawing');
     const request = requestAgain(home, job, wanted);
+    for (const name of [...mentionedNames(request.prompt), ...mentionedNames(request.negativePrompt ?? '')])
+      findSubject(home, caller, name);
+    checkLimits(limits, jobs, caller, { kind: 'generate', pictures: wanted });
     const again = queueDrawing(home, request, defaults, placed(jobs, context));
     await queue.add(again.id);
     return viewJob(home, jobs, again);

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { JobStateError } from '../errors';
 import { isOpen, jobStates } from '../jobs/job-record';
 import { cancelJob as cancel, holdJob, removeJob } from '../jobs/jobs';
+import { nextTurn } from '../jobs/turns';
 import { longestWait } from './generate';
 import { jobView, sayJob, viewJob, waitForJob } from './job-view';
 import { defineOperation } from './operation';
@@ -86,11 +87,18 @@ export const resumeJob = defineOperation({
   example: { job: 'rex-1f3a' },
   say: sayJob,
   async run(context, { job: given }) {
-    const { home, jobs, queue, caller } = context;
+    const { home, jobs, queue, caller, replyTo } = context;
     const job = findJob(jobs, caller, given);
     if (isOpen(job)) throw new JobStateError(given, job.state, `The job ${given} is ${job.state} already.`);
     const held = holdJob(home, given);
-    held.update({ state: 'queued', attended: false, error: null });
+    held.update({
+      state: 'queued',
+      attended: false,
+      error: null,
+      // Its old turn has gone by: with that it would overtake all who wait, as would whoever comes next.
+      turn: nextTurn(jobs.list(), job.owner),
+      replyTo: replyTo ?? job.replyTo,
+    });
     held.release();
     await queue.add(given);
     return viewJob(home, jobs, findJob(jobs, caller, given));

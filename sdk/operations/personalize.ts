@@ -74,7 +74,11 @@ export const personalize = defineOperation({
         'base: which base model is used is for whoever runs this host to say.',
       );
     }
-    checkLimits(limits, jobs, caller, { kind: 'personalize' });
+    const place = () => {
+      checkLimits(limits, jobs, caller, { kind: 'personalize' });
+      return placed(jobs, context);
+    };
+    place();
     const { queuePersonalization } = await import('../jobs/personalization');
     const job = await queuePersonalization(
       home,
@@ -89,7 +93,8 @@ export const personalize = defineOperation({
           consent === true ? { by: caller.id, at: new Date().toISOString(), words: consentWords } : null,
       },
       defaults,
-      placed(jobs, context),
+      // Once more when the photos are read: others may have come meanwhile.
+      place,
     );
     await queue.add(job.id);
     return viewJob(home, jobs, job);

@@ -1,5 +1,6 @@
 /** Learned subjects: looking at them, sharing them, letting go of them. */
 import { z } from 'zod';
+import { reserveName } from '../jobs/name-reservation';
 import { subjectWords } from '../subjects/prompt';
 import { exportFormats } from '../subjects/subject-export';
 import { deleteSubject as remove, renameSubject as rename, type Subject } from '../subjects/subjects';
@@ -77,8 +78,16 @@ export const renameSubject = defineOperation({
   result: subjectView,
   example: { subject: 'rex', newName: 'max' },
   say: saySubject,
-  run: async ({ home, caller }, { subject, newName }) =>
-    viewSubject(rename(home, findOwnSubject(home, caller, subject).name, newName.replace(/^@/, '')), caller),
+  async run({ home, caller }, { subject, newName }) {
+    const { name: own, id } = findOwnSubject(home, caller, subject);
+    // A job may wait for it.
+    const reservation = reserveName(home, newName.replace(/^@/, ''), id);
+    try {
+      return viewSubject(rename(home, own, reservation.name), caller);
+    } finally {
+      reservation.release();
+    }
+  },
 });
 
 export const exportSubject = defineOperation({

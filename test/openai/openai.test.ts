@@ -148,6 +148,13 @@ describe("what is wrong comes back in OpenAI's form", () => {
   });
 });
 
+test('a key that was lost lets nobody in', async () => {
+  const open = await serveImages(host, { port: 0, key: '' });
+  const { status } = await fetch(`${open.url}/models`);
+  await open.close();
+  expect(status).toBe(401);
+});
+
 test('a job of a client that has left is not drawn', async () => {
   const leaving = new AbortController();
   const asked = client.images.generate(

@@ -98,6 +98,57 @@ test('a waiting job keeps its name, and one waits for another in fair order', as
   expect([await ahead(ann, anns[0]!), await ahead(ann, anns[1]!)]).toEqual([2, 3]);
 });
 
+test('calls at the same moment get no more than the limit, and a turn each', async () => {
+  const host = hostWith({ runsJobs: false, limits: { openJobs: 2 } });
+  const draw = () => view(host.call('generate', { prompt: 'a dog', waitSeconds: 0 }, ann));
+  const drawn = await Promise.allSettled([draw(), draw(), draw(), draw()]);
+  expect(drawn.filter(({ status }) => status === 'fulfilled')).toHaveLength(2);
+  const learned = await Promise.allSettled([learn(host, bob), learn(host, bob), learn(host, bob)]);
+  expect(learned.filter(({ status }) => status === 'fulfilled')).toHaveLength(2);
+  const { jobs } = (await host.call('listJobs', {}, operator)).result as { jobs: JobView[] };
+  const turnOf = ({ job }: JobView) =>
+    JSON.parse(readFileSync(join(host.home.jobs, job, 'job.json'), 'utf8')).turn as number;
+  expect(jobs.map(turnOf).sort()).toEqual([0, 0, 1, 1]);
+});
+
+test('a job that is gone on with waits after those who waited, and its end is told anew, where it is asked now', async () => {
+  const runs = hostWith();
+  const failed = await view(
+    runs.call('personalize', { photos: [photo], class: 'diverge', consent: true }, ann, {
+      replyTo: { channel: 'first' },
+    }),
+  );
+  await runs.call('getJob', { job: failed.job, waitSeconds: 30 }, ann);
+  runs.answered(failed.job);
+  await runs.close();
+  const host = hostWith({ runsJobs: false });
+  for (let i = 0; i < 2; i++) await learn(host, ann, { consent: true });
+  const waits = await learn(host, bob, { consent: true });
+  await host.call('resumeJob', { job: failed.job }, ann, { replyTo: { channel: 'second' } });
+  const ahead = async (job: string) => (await view(host.call('getJob', { job }, operator))).ahead!;
+  expect(await ahead(failed.job)).toBeGreaterThan(await ahead(waits.job));
+  expect(host.unanswered('discord')).toMatchObject([{ id: failed.job, replyTo: { channel: 'second' } }]);
+});
+
+test('a subject gets no name that another waits for, and drawing again asks anew whose all subjects are', async () => {
+  const host = hostWith();
+  const { job } = await learn(host, ann, { name: 'rex', consent: true });
+  await host.call('getJob', { job, waitSeconds: 30 }, ann);
+  const prompts = { prompt: 'a cat', negativePrompt: '@rex' };
+  const drawn = await view(host.call('generate', prompts, ann));
+  await host.close();
+  const asking = hostWith({ runsJobs: false });
+  await learn(asking, bob, { name: 'max', consent: true });
+  await expect(asking.call('renameSubject', { subject: 'rex', newName: 'max' }, ann)).rejects.toThrow(
+    /about to be learned/,
+  );
+  await asking.call('renameSubject', { subject: 'rex', newName: 'rex' }, ann);
+  const file = join(asking.home.subjects, 'rex', 'subject.json');
+  const record = JSON.parse(readFileSync(file, 'utf8'));
+  writeFileSync(file, JSON.stringify({ ...record, owner: 'discord:eve', scope: 'another' }));
+  await expect(asking.call('drawAgain', { job: drawn.job }, ann)).rejects.toThrow(UnknownSubjectError);
+});
+
 test('a host tells how each of its jobs ended', async () => {
   const ended: string[] = [];
   const host = hostWith({ onJobEnd: ({ job, state }) => ended.push(`${job} ${state}`) });
