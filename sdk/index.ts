@@ -13,6 +13,8 @@ export {
   InvalidNameError,
   InvalidOptionError,
   JobStateError,
+  JudgeAccessError,
+  JudgeUnreachableError,
   LimitReachedError,
   LoraFamilyError,
   MissingFileError,
@@ -93,6 +95,20 @@ export { defineOperation, type Effect, type HostKind, nameAt, type Operation } f
 export { consentWords } from './operations/personalize';
 export type { Caller } from './operations/rights';
 export type { Drawing } from './protocols/draw-missing';
+export type { DreamBenchReference } from './protocols/dreambench-data';
+export type {
+  DreamBenchEvaluation,
+  DreamBenchEvents,
+  DreamBenchPicture,
+  DreamBenchRequest,
+} from './protocols/dreambench-plus';
+export { evaluateDreamBench } from './protocols/dreambench-plus';
+export { reportDreamBench } from './protocols/dreambench-report';
+export type { Judge, JudgeMessage, JudgeReply } from './protocols/judge';
+export type { JudgeScores } from './protocols/judge-scores';
+export type { JudgePrice, JudgingEstimate, JudgingLimits } from './protocols/judging';
+export type { OpenAIJudgeOptions } from './protocols/openai-judge';
+export { openJudge } from './protocols/openai-judge';
 export type { PaperEncoderKind, PaperEncoders, PaperMeasure, PaperMetric } from './protocols/paper-measures';
 export { paperEncoderKinds, paperMetrics } from './protocols/paper-measures';
 export type { PaperPrompt, PaperSubject } from './protocols/paper-prompts';
