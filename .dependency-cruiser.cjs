@@ -60,7 +60,8 @@ const onlyIn = (folder, name) => ({
 });
 
 /** What reaches other machines. */
-const network = '(^|node_modules/)(@huggingface/hub|undici)(/|$)|^(node:)?(http|https|http2|net|tls|dgram)$';
+const network =
+  '(^|node_modules/)(@huggingface/hub|undici|openai)(/|$)|^(node:)?(http|https|http2|net|tls|dgram)$';
 
 /** Folders of `kind` import the package by its name and their own files. */
 const onlyThePackage = (kind) => ({
@@ -110,12 +111,17 @@ module.exports = {
     onlyIn('images', 'sharp'),
     {
       name: 'network-only-in-hub',
-      comment: 'one command fetches, and only when it is given',
+      comment: 'one command fetches and one asks a judge, and only when they are given',
       severity: 'error',
       from: {
         path: '^(sdk|adapters|examples)/',
-        // These listen, on the loopback unless told otherwise.
-        pathNot: ['^sdk/library/hub\\.ts$', '^adapters/mcp/http\\.ts$', '^adapters/openai/'],
+        pathNot: [
+          '^sdk/library/hub\\.ts$',
+          '^sdk/protocols/openai-judge\\.ts$',
+          // These listen, on the loopback unless told otherwise.
+          '^adapters/mcp/http\\.ts$',
+          '^adapters/openai/',
+        ],
       },
       to: { path: network },
     },

@@ -449,6 +449,20 @@ export class QueueUnreachableError extends DreamBoothError {
   }
 }
 
+/** The judge takes no calls from this key: set another. The key is in no message. */
+export class JudgeAccessError extends DreamBoothError {
+  constructor(message: string) {
+    super('judge-access', message);
+  }
+}
+
+/** The judge does not answer, or is too busy: repeat the call later, which goes on from the answers that are there. */
+export class JudgeUnreachableError extends DreamBoothError {
+  constructor(message: string) {
+    super('judge-unreachable', message);
+  }
+}
+
 /** A library that only this adapter needs is not installed: install it. */
 export class MissingPackageError extends DreamBoothError {
   readonly packageName: string;

@@ -13,6 +13,8 @@ export {
   InvalidNameError,
   InvalidOptionError,
   JobStateError,
+  JudgeAccessError,
+  JudgeUnreachableError,
   LimitReachedError,
   LoraFamilyError,
   MissingFileError,
@@ -92,6 +94,29 @@ export type { Limits } from './operations/limits';
 export { defineOperation, type Effect, type HostKind, nameAt, type Operation } from './operations/operation';
 export { consentWords } from './operations/personalize';
 export type { Caller } from './operations/rights';
+export type { Drawing } from './protocols/draw-missing';
+export type { DreamBenchReference } from './protocols/dreambench-data';
+export type {
+  DreamBenchEvaluation,
+  DreamBenchEvents,
+  DreamBenchPicture,
+  DreamBenchRequest,
+} from './protocols/dreambench-plus';
+export { evaluateDreamBench } from './protocols/dreambench-plus';
+export { reportDreamBench } from './protocols/dreambench-report';
+export type { Judge, JudgeMessage, JudgeReply } from './protocols/judge';
+export type { JudgeScores } from './protocols/judge-scores';
+export type { JudgePrice, JudgingEstimate, JudgingLimits } from './protocols/judging';
+export type { OpenAIJudgeOptions } from './protocols/openai-judge';
+export { openJudge } from './protocols/openai-judge';
+export type { PaperEncoderKind, PaperEncoders, PaperMeasure, PaperMetric } from './protocols/paper-measures';
+export { paperEncoderKinds, paperMetrics } from './protocols/paper-measures';
+export type { PaperPrompt, PaperSubject } from './protocols/paper-prompts';
+export { paperPrompts, paperSubjects } from './protocols/paper-prompts';
+export type { PaperEvaluation, PaperEvaluationRequest } from './protocols/paper-protocol';
+export { evaluatePaper } from './protocols/paper-protocol';
+export { reportPaper } from './protocols/paper-report';
+export { type PaperArm, type PaperPicture, paperArms } from './protocols/paper-trial';
 export { type ToyArmName, toyArmNames, toyArms } from './protocols/toybox-arms';
 export type { ToyEvaluationRequest, ToyRow } from './protocols/toybox-evaluation';
 export { evaluateToybox, toyDevelopmentSubjects, toyTestSubjects } from './protocols/toybox-evaluation';

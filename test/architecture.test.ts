@@ -130,6 +130,11 @@ describe('a planted fault is found', () => {
       "import { createServer } from 'node:http'; export { createServer };",
     ],
     ['network-only-in-hub', 'adapters/cli/ask.ts', "import { fetch } from 'undici'; export { fetch };"],
+    [
+      'network-only-in-hub',
+      'sdk/evaluation/judge.ts',
+      "export const client = async () => (await import('openai')).default;",
+    ],
     ['layer-of-library', 'sdk/library/up.ts', "import { a } from '../jobs/a'; export const up = a;"],
     [
       'adapters-import-the-package',

@@ -1,18 +1,17 @@
 import { resolve } from 'node:path';
 import type { ToyArmName, ToyRow } from 'dreambooth';
+import type { EvaluateDreamBenchOptions } from './evaluate-dreambench';
+import type { EvaluatePaperOptions } from './evaluate-paper';
 import { WrongUse } from './failures';
 import { measures, row } from './measures';
 import { assignments, given } from './personalize';
-import { type Session, type WorkOptions, withEngine } from './session';
+import { type Session, withEngine } from './session';
 
-interface EvaluateOptions extends WorkOptions {
-  readonly out?: string;
-  readonly subjects?: number;
+interface EvaluateOptions extends EvaluatePaperOptions, EvaluateDreamBenchOptions {
   readonly seeds?: number;
   readonly sweeps?: number;
   readonly arms?: readonly string[];
   readonly development?: boolean;
-  readonly set?: readonly string[];
 }
 
 /** The embedded world's evaluation: rows as they come, their means at the end. */
@@ -21,8 +20,13 @@ export async function evaluateCommand(
   protocol: string,
   options: EvaluateOptions,
 ): Promise<void> {
+  if (protocol === 'paper') return (await import('./evaluate-paper')).evaluatePaperCommand(session, options);
+  if (protocol === 'dreambench-plus')
+    return (await import('./evaluate-dreambench')).evaluateDreamBenchCommand(session, options);
   if (protocol !== 'toybox')
-    throw new WrongUse(`There is no protocol "${protocol}"; there is toybox, the embedded world`);
+    throw new WrongUse(
+      `There is no protocol "${protocol}"; there is toybox, the embedded world, and there are paper and dreambench-plus`,
+    );
   const { output } = session;
   const folder = resolve(options.out ?? 'evaluation');
   output.started(null);

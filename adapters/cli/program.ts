@@ -241,15 +241,22 @@ export function createProgram(
     .option('--seed <n>', 'of the training', whole)
     .action(async (_, self) => (await import('./demo')).demoCommand(session, self.optsWithGlobals()));
 
-  computing(
-    command('evaluate', 'measure how well subjects are learned', 'dreambooth evaluate toybox --seeds 2'),
+  published(
+    command(
+      'evaluate',
+      'measure how well subjects are learned',
+      'dreambooth evaluate toybox --seeds 2\n  $ dreambooth evaluate paper --data dreambooth --base ./sd15 --encoder dino=./dino-vits16',
+    ),
   )
-    .argument('<protocol>', '"toybox": new subjects of the embedded world, measured by the truth')
-    .option('--subjects <n>', 'how many subjects (default: 5)', whole)
+    .argument(
+      '<protocol>',
+      '"toybox": new subjects of the embedded world, measured by the truth; "paper", "dreambench-plus": the published ones, on their data',
+    )
+    .option('--subjects <n>', 'how many subjects (default: 5; of the published all)', whole)
     .option('--seeds <n>', 'how many trainings of each in the main arms (default: 3)', whole)
     .option('--arms <name...>', 'which ways to learn (default: all)')
     .option('--sweeps <n>', 'on how many subjects steps and numbers of photos are tried (default: 2)', whole)
-    .option('--out <folder>', 'where rows and reports are kept, and gone on with (default: evaluation)')
+    .option('--out <folder>', 'where rows and reports are kept, and gone on with (default: evaluation…)')
     .option('--development', 'the subjects that settings may be chosen on, not those they are judged by')
     .option('--set <key=value>', 'any training setting; may be repeated', collect)
     .action(async (protocol, _, self) =>
@@ -342,6 +349,35 @@ function work(command: Command): Command {
       )
       .option('--vae <path>', 'an autoencoder in place of the base model\'s, or "base" for that one'),
   );
+}
+
+/** Options of the published protocols. */
+function published(command: Command): Command {
+  return work(command)
+    .option('--data <dir>', 'the published data: a checkout of google/dreambooth, or DreamBench++')
+    .option('--preset <name>', 'how subjects are learned (default: paper, or dreambench-plus by the base)')
+    .option(
+      '--encoder <kind=path>',
+      'paper: a network that compares, dino, clip or lpips; may be repeated',
+      collect,
+    )
+    .addOption(
+      new Option('--prior <kind>', 'paper: with class images, without, or both').choices([
+        'images',
+        'none',
+        'both',
+      ]),
+    )
+    .option('--judge <url>', 'dreambench-plus: an OpenAI-compatible endpoint; its key is in OPENAI_API_KEY')
+    .option('--judge-model <name>', 'the model that judges (default: gpt-4o-2024-05-13)')
+    .option('--runs <n>', 'how often each picture is judged (default: 3)', whole)
+    .option('--max-cost <usd>', 'what judging may cost; it stops before', number)
+    .option(
+      '--price <in/out>',
+      "the judge's price, USD for a million tokens (default: that of gpt-4o-2024-05-13 is known)",
+    )
+    .option('--max-calls <n>', 'how many questions the judge may be asked', whole)
+    .option('--calls-per-minute <n>', 'how often the judge may be asked (default: as it answers)', number);
 }
 
 /** Options of what stays and runs jobs for others. */

@@ -64,6 +64,11 @@ export interface GenerateRequest {
   readonly clipSkip?: number;
   /** Of the base that is meant, as a picture remembers it: there is a warning where the base is another. */
   readonly baseFingerprint?: string;
+  /**
+   * Subjects whose weights take part though no prompt mentions them: so their models are asked for the bare class
+   * ("a dog"), which shows how much of the subject it became.
+   */
+  readonly unmentioned?: readonly string[];
 }
 
 /** A picture's file, or its bytes. */
@@ -81,11 +86,11 @@ export function prepareGeneration(
   defaultBase: string,
   defaultVae?: string,
 ): GenerationRequest {
-  const { prompt, negativePrompt = '' } = request;
+  const { prompt, negativePrompt = '', unmentioned = [] } = request;
   const count = whole('count', request.count, 1, 1000) ?? 1;
   const seed = whole('seed', request.seed, 0, Number.MAX_SAFE_INTEGER - count) ?? randomInt(2 ** 31);
   const found = new Map<string, Subject>(
-    [...mentionedNames(prompt), ...mentionedNames(negativePrompt)].map((name) => [
+    [...mentionedNames(prompt), ...mentionedNames(negativePrompt), ...unmentioned].map((name) => [
       name,
       readSubject(home, name),
     ]),
@@ -96,7 +101,9 @@ export function prepareGeneration(
   const alsoUnwanted = unwanted.mentions.filter(
     ({ name }) => !wanted.mentions.some((other) => other.name === name),
   );
-  const subjects = [...wanted.mentions, ...alsoUnwanted].map(({ name, weight }) => ({
+  const mentions = [...wanted.mentions, ...alsoUnwanted];
+  const silent = unmentioned.filter((name) => !mentions.some((other) => other.name === name));
+  const subjects = [...mentions, ...silent.map((name) => ({ name, weight: 1 }))].map(({ name, weight }) => ({
     subject: found.get(name)!,
     weight,
   }));

@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { MissingFileError } from '../errors';
 import { readPngText } from '../images/png';
+import { mentionedNames } from '../subjects/prompt';
 import { type MadePicture, readPictureTexts } from '../work/picture-record';
 import { embeddedBase } from './base-path';
 import type { GenerateRequest } from './generation';
@@ -42,8 +43,14 @@ const askedOf = (settings: MadePicture['settings']): Partial<GenerateRequest> =>
  * The request that makes a picture again, to the bit with the same base, subjects, versions and device; a photo that it
  * began from is to be given again. Where the base's contents are others, the generation warns.
  */
-export function requestLike({ prompt, seed, settings, base }: MadePicture): GenerateRequest {
+export function requestLike(made: MadePicture): GenerateRequest {
+  const { prompt, negativePrompt, seed, settings, base } = made;
   const { width, height, ...others } = askedOf(settings);
+  const mentioned = [...mentionedNames(prompt), ...mentionedNames(negativePrompt)];
+  const unmentioned =
+    made.source === 'dreambooth'
+      ? made.subjects.flatMap(({ name }) => (mentioned.includes(name) ? [] : [name]))
+      : [];
   const size = { ...(width === undefined ? {} : { width }), ...(height === undefined ? {} : { height }) };
   return {
     prompt,
@@ -53,5 +60,6 @@ export function requestLike({ prompt, seed, settings, base }: MadePicture): Gene
     ...(settings['photoSize'] === true ? {} : size),
     ...(base?.name === embeddedBase ? { base: embeddedBase } : {}),
     ...(base?.fingerprint ? { baseFingerprint: base.fingerprint } : {}),
+    ...(unmentioned.length > 0 ? { unmentioned } : {}),
   };
 }

@@ -43,7 +43,7 @@ export interface MadePicture {
   readonly negativePrompt: string;
   readonly seed: number | null;
   readonly settings: Readonly<Record<string, SettingValue>>;
-  /** Mentioned subjects; of another program's picture the LoRA that its prompt names, which are left out of `prompt`. */
+  /** Subjects that took part; of another program's picture the LoRA that its prompt names, which are left out of `prompt`. */
   readonly subjects: readonly { readonly name: string; readonly weight: number }[];
   readonly base: { readonly name: string; readonly fingerprint: string | null } | null;
   /** What another program says beyond that, as it says it. */

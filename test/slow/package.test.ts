@@ -113,6 +113,10 @@ describe('the package', () => {
     const worker = told(['worker', '--queue', 'redis://127.0.0.1:1']);
     expect(worker.stderr).toContain('npm install bullmq ioredis');
     expect(worker.status).toBe(1);
+    const judge = ['--judge', 'http://127.0.0.1:1/v1', '--data', '.', '--base', 'toybox'];
+    const evaluation = told(['evaluate', 'dreambench-plus', ...judge]);
+    expect(evaluation.stderr).toContain('npm install openai');
+    expect(evaluation.status).toBe(1);
   });
 
   test('nothing is loaded before it is needed', () => {
@@ -126,7 +130,14 @@ describe('the package', () => {
     });
     expect(status).toBe(0);
     expect(stderr).toContain('node_modules/dreambooth/dist/index.js');
-    for (const heavy of ['onnxruntime', '@modelcontextprotocol', 'discord.js', 'bullmq', 'commander'])
+    for (const heavy of [
+      'onnxruntime',
+      '@modelcontextprotocol',
+      'discord.js',
+      'bullmq',
+      'openai',
+      'commander',
+    ])
       expect(stderr).not.toContain(`node_modules/${heavy}/`);
   });
 

@@ -63,6 +63,9 @@ test('ours come back whole, and as the request that makes the picture again', ()
   const own = { ...made, settings: { ...made.settings, photoSize: true } };
   expect(requestLike(own)).toEqual({ prompt: record.prompt, seed: 42, ...others, baseFingerprint: 'abc' });
   expect([width, height]).toEqual([512, 768]);
+  // Who took part without a mention does so again.
+  const bare = { ...made, prompt: 'a dog beside @mug' };
+  expect(requestLike(bare)).toMatchObject({ prompt: 'a dog beside @mug', unmentioned: ['rex'] });
 });
 
 describe('without ours, the lines of the web UI are read', () => {

@@ -1,0 +1,91 @@
+import { resolve } from 'node:path';
+import type { JudgePrice, JudgingEstimate } from 'dreambooth';
+import { required, WrongUse } from './failures';
+import { assignments, given } from './personalize';
+import { type Session, type WorkOptions, withEngine } from './session';
+
+export interface EvaluateDreamBenchOptions extends WorkOptions {
+  readonly data?: string;
+  readonly out?: string;
+  readonly subjects?: number;
+  readonly preset?: string;
+  readonly set?: readonly string[];
+  readonly judge?: string;
+  readonly judgeModel?: string;
+  readonly runs?: number;
+  readonly maxCost?: number;
+  readonly maxCalls?: number;
+  readonly price?: string;
+  readonly callsPerMinute?: number;
+}
+
+/** DreamBench++ on its own data, from a folder of the user's; with a judge where one is named. */
+export async function evaluateDreamBenchCommand(
+  session: Session,
+  options: EvaluateDreamBenchOptions,
+): Promise<void> {
+  const { output } = session;
+  const data = resolve(required(options.data, '--data', 'name the folder of DreamBench++'));
+  const base = required(options.base, '--base', 'name the model that learns');
+  const folder = resolve(options.out ?? 'evaluation-dreambench-plus');
+  const { judge: endpoint, judgeModel: model, callsPerMinute } = options;
+  const price = options.price === undefined ? undefined : priceOf(options.price);
+  output.started(null);
+  const { evaluation, files } = await withEngine(session, options, async (engine, run, sdk) => {
+    // A wrong key or address is told before hours of drawing.
+    const judge =
+      endpoint === undefined && model === undefined
+        ? undefined
+        : await sdk.openJudge(given({ endpoint, model, callsPerMinute }));
+    const request = {
+      data,
+      folder,
+      base,
+      settings: sdk.checkSettings({
+        ...assignments(options.set ?? []),
+        ...given({ preset: options.preset }),
+      }),
+      ...given({
+        vae: options.vae,
+        subjects: options.subjects,
+        judge,
+        runs: options.runs,
+        price,
+        maxCost: options.maxCost,
+        maxCalls: options.maxCalls,
+      }),
+    };
+    const onEstimate = (estimate: JudgingEstimate) => output.say(estimateLine(estimate));
+    const onAnswer = (done: number, of: number) => {
+      if (done % 100 === 0 || done === of) output.say(`Judged ${done}/${of}`);
+    };
+    const done = await sdk.evaluateDreamBench(engine, request, { onEstimate, onAnswer }, run);
+    return { evaluation: done, ...sdk.reportDreamBench(done, folder) };
+  });
+  const { gaps, pictures, scores, stopped } = evaluation;
+  for (const gap of [...gaps, ...(stopped === null ? [] : [`Judging ended early: ${stopped}`])])
+    output.warning(gap);
+  const shown = (value: number | null) => value?.toFixed(3) ?? 'not measured';
+  output.done({ files, gaps, stopped, scores }, [
+    `${pictures.length} pictures of ${evaluation.about.references} references, ${gaps.length} gaps.`,
+    `CP ${shown(scores.CP.mean)}  PF ${shown(scores.PF.mean)}  CP·PF ${shown(scores.product)}`,
+    `Look at ${files[0]}`,
+  ]);
+}
+
+const millions = (tokens: number) => `${(tokens / 1e6).toFixed(2)} M`;
+
+function estimateLine({ calls, answered, tokens, cost, spent }: JudgingEstimate): string {
+  const price = cost === null ? 'at a price that is not known here' : `about $${cost.toFixed(2)}`;
+  const before =
+    answered === 0 ? '' : ` ${answered} are answered${spent ? `, for $${spent.toFixed(2)}` : ''}.`;
+  return `Judging takes ${calls} calls: ${millions(tokens.input)} tokens in and ${millions(tokens.output)} out, ${price}.${before}`;
+}
+
+/** "5/15". */
+function priceOf(text: string): JudgePrice {
+  const [input, output, ...more] = text.split('/').map(Number);
+  if (input === undefined || output === undefined || more.length > 0 || !(input >= 0) || !(output >= 0))
+    throw new WrongUse(`--price ${text}: write USD for a million tokens in and out, as --price 5/15`);
+  return { input, output };
+}

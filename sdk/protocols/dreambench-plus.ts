@@ -1,0 +1,230 @@
+/**
+ * DreamBench++ (Peng et al. 2025): each of 150 subjects learned from one picture, drawn once in each of nine captions,
+ * and rated by a judge. Every picture and answer is a row when it is made, so that a run that was broken off goes on.
+ */
+import { join } from 'node:path';
+import { makeFolders } from '../checkpoint/write-failure';
+import { InvalidOptionError, TrainingDivergedError } from '../errors';
+import { baseName, basePath } from '../jobs/base-path';
+import type { Engine } from '../jobs/engine';
+import type { RunOptions } from '../jobs/run-options';
+import { packageVersions } from '../jobs/versions';
+import { describeModel } from '../library/describe-model';
+import { deleteSubject, type Subject, subjectExists } from '../subjects/subjects';
+import type { PresetName } from '../training/presets';
+import type { PersonalizationSettings } from '../work/personalization-settings';
+import { drawMissing, isDrawn, type KeptPicture } from './draw-missing';
+import { type DreamBenchReference, openDreamBench } from './dreambench-data';
+import { type JsonLines, openJsonLines } from './json-lines';
+import type { Judge } from './judge';
+import { type JudgeScores, judgeScores } from './judge-scores';
+import { type Answer, type JudgingEstimate, type JudgingLimits, judgeAll } from './judging';
+import { fileHash, fingerprint, learnOnce } from './learn-once';
+
+export interface DreamBenchRequest extends JudgingLimits {
+  /** The folder of DreamBench++ that has `images` and `captions`, or `data` with them. */
+  readonly data: string;
+  /** Rows, pictures and answers are kept here, and gone on with. */
+  readonly folder: string;
+  /** As for `personalize`. */
+  readonly base: string;
+  readonly vae?: string;
+  /** Default: that of the published row of the base's line, Stable Diffusion 1 or XL. */
+  readonly preset?: PresetName;
+  /** Over the preset's. */
+  readonly settings?: PersonalizationSettings;
+  /** The first so many by id; default: all. */
+  readonly subjects?: number;
+  /** Who rates; default: nobody, pictures are drawn alone. */
+  readonly judge?: Judge;
+  /** How often each picture is rated; default 3. */
+  readonly runs?: number;
+  /** Whether what was learned stays in the home once it is drawn; default false. */
+  readonly keepSubjects?: boolean;
+}
+
+/** A picture of a run, as `pictures.jsonl` has it. */
+export interface DreamBenchPicture extends KeptPicture {
+  readonly reference: string;
+  /** The caption's index. */
+  readonly prompt: number;
+  readonly caption: string;
+}
+
+export interface DreamBenchEvaluation {
+  readonly about: {
+    readonly base: string;
+    readonly vae: string | null;
+    readonly preset: PresetName;
+    readonly settings: PersonalizationSettings;
+    readonly references: number;
+    readonly drawing: typeof drawing;
+    readonly seed: number;
+    readonly judge: {
+      readonly endpoint: string;
+      readonly model: string;
+      readonly temperature: number;
+      readonly runs: number;
+    } | null;
+    readonly versions: Readonly<Record<string, string>>;
+  };
+  readonly gaps: readonly string[];
+  readonly pictures: readonly DreamBenchPicture[];
+  readonly answers: readonly Answer[];
+  readonly scores: JudgeScores;
+  /** USD; null where nothing was judged, or no price is known. */
+  readonly spent: number | null;
+  /** Why judging ended early; null where it did not. */
+  readonly stopped: string | null;
+}
+
+/** As both published rows were drawn. */
+const drawing = { steps: 100, guidanceScale: 7.5 } as const;
+const seed = 42;
+
+export interface DreamBenchEvents {
+  readonly onEstimate?: (estimate: JudgingEstimate) => void;
+  readonly onAnswer?: (done: number, of: number) => void;
+}
+
+/**
+ * Rejects with InvalidOptionError, MissingFileError, StoppedError, what the engine's calls do, and what the judge does;
+ * a training that diverges is a gap. What was made stays.
+ */
+export async function evaluateDreamBench(
+  engine: Engine,
+  request: DreamBenchRequest,
+  events: DreamBenchEvents = {},
+  run: RunOptions = {},
+): Promise<DreamBenchEvaluation> {
+  const { folder, judge, runs = 3, settings: { preset: named, ...settings } = {} } = request;
+  if (!Number.isSafeInteger(runs) || runs < 1)
+    throw new InvalidOptionError('runs', `runs is ${runs}: give one or more.`);
+  const base = baseName(engine.home, request.base);
+  const preset = request.preset ?? named ?? publishedPreset(base);
+  const { references: all, gaps: absent } = await openDreamBench(request.data);
+  const { subjects = all.length } = request;
+  if (!Number.isSafeInteger(subjects) || subjects < 1)
+    throw new InvalidOptionError('subjects', `subjects is ${subjects}: give one or more.`);
+  const references = all.slice(0, subjects);
+  const gaps = [
+    ...absent,
+    ...(references.length < all.length
+      ? [`${all.length - references.length} references that are there were left out, as asked`]
+      : []),
+  ];
+  makeFolders(folder);
+  const kept = openJsonLines<DreamBenchPicture>(join(folder, 'pictures.jsonl'));
+  const drawn: { reference: DreamBenchReference; picture: DreamBenchPicture }[] = [];
+  const recipe = { base, vae: request.vae ?? null, preset, settings };
+  for (const reference of references) {
+    try {
+      const pictures = await learnAndDraw(engine, request, recipe, reference, kept, run);
+      drawn.push(...pictures.map((picture) => ({ reference, picture })));
+    } catch (error) {
+      if (!(error instanceof TrainingDivergedError)) throw error;
+      gaps.push(`${reference.id}: ${error.message}`);
+    }
+  }
+  const { answers, spent, stopped } = judge
+    ? await judgeAll(
+        judge,
+        folder,
+        drawn.map(({ reference, picture: { file, prompt, caption } }) => ({
+          reference,
+          prompt,
+          caption,
+          picture: join(folder, file),
+        })),
+        runs,
+        request,
+        events,
+        run.signal,
+      )
+    : { answers: [], spent: null, stopped: null };
+  const judgeWords = judge && {
+    endpoint: judge.endpoint,
+    model: judge.model,
+    temperature: judge.temperature,
+    runs,
+  };
+  return {
+    about: {
+      ...recipe,
+      references: references.length,
+      drawing,
+      seed,
+      judge: judgeWords ?? null,
+      versions: packageVersions(),
+    },
+    gaps,
+    pictures: drawn.map(({ picture }) => picture),
+    answers,
+    scores: judgeScores(answers),
+    spent,
+    stopped,
+  };
+}
+
+/** Throws MissingFileError, UnsupportedModelError. */
+const publishedPreset = (base: string): PresetName =>
+  describeModel(basePath(base)).family.startsWith('SDXL')
+    ? 'dreambench-plus-sdxl-lora'
+    : 'dreambench-plus-sd15';
+
+/** All nine pictures of a reference are there after this. */
+async function learnAndDraw(
+  engine: Engine,
+  { folder, keepSubjects = false }: DreamBenchRequest,
+  recipe: Pick<DreamBenchEvaluation['about'], 'base' | 'vae' | 'preset' | 'settings'>,
+  reference: DreamBenchReference,
+  kept: JsonLines<DreamBenchPicture>,
+  run: RunOptions,
+): Promise<DreamBenchPicture[]> {
+  const { base, vae, preset } = recipe;
+  const { id, category, number, picture, subject, captions } = reference;
+  const settings: PersonalizationSettings = { ...recipe.settings, preset };
+  const how = fingerprint([base, vae, settings, subject, fileHash(picture)]);
+  const name = `dreambench-${category}-${number}-${how}`.toLowerCase();
+  const files = `pictures/${id}-${fingerprint([how, drawing, seed])}`;
+  const wanted = captions.map((caption, prompt) => ({
+    reference: id,
+    prompt,
+    caption,
+    seed,
+    file: `${files}/${prompt}_0.png`,
+  }));
+  if (!wanted.every((row) => isDrawn(folder, kept.rows, row))) {
+    const learned = await learnOnce(
+      engine,
+      {
+        images: [picture],
+        className: subject,
+        name,
+        base,
+        seed,
+        settings,
+        ...(vae !== null && { vae }),
+      },
+      run,
+    );
+    // Of XL the published pictures were decoded by the base's own, whatever it was learned with.
+    const decoding = preset === 'dreambench-plus-sdxl-lora' ? { vae: 'base' } : {};
+    for (const row of wanted) {
+      const ask = { ...drawing, ...decoding, prompt: askedFor(learned, row.caption), unmentioned: [name] };
+      await drawMissing(engine, folder, kept, [row], ask, run);
+    }
+  }
+  if (!keepSubjects && subjectExists(engine.home, name)) deleteSubject(engine.home, name);
+  return wanted;
+}
+
+/**
+ * The published recipes have no identifier: the noun is the subject, and a caption is the prompt as it stands. With
+ * one, the subject is mentioned where its noun is.
+ */
+function askedFor({ identifier, className, name }: Subject, caption: string): string {
+  if (identifier === '') return caption;
+  const at = caption.toLowerCase().indexOf(className.toLowerCase());
+  return at < 0 ? caption : `${caption.slice(0, at)}@${name}${caption.slice(at + className.length)}`;
+}

@@ -1,0 +1,225 @@
+/** DreamBench++ as a report: the published rows stand beside ours only where they may be compared. */
+import type { Report, Table } from '../reports/report';
+import type { PresetName } from '../training/presets';
+import {
+  dreamBenchCaptions,
+  dreamBenchCategories,
+  dreamBenchPromptTypes,
+  dreamBenchReferences,
+} from './dreambench-data';
+import type { DreamBenchEvaluation } from './dreambench-plus';
+import type { RatedMean } from './judge-scores';
+import { publishedJudge } from './openai-judge';
+import { writeReport } from './write-report';
+
+interface PublishedRow {
+  readonly name: string;
+  readonly base: string;
+  readonly CP: string;
+  readonly PF: string;
+  readonly product: string;
+  /** CP of animal, human, object, style; PF of photorealistic, style, imaginative. */
+  readonly parts: readonly string[];
+}
+
+/** The leaderboard's two rows of DreamBooth, by the preset that repeats each. */
+const published: Readonly<Partial<Record<PresetName, PublishedRow>>> = {
+  'dreambench-plus-sd15': {
+    name: 'DreamBooth',
+    base: 'Stable Diffusion 1.5',
+    CP: '0.494',
+    PF: '0.721',
+    product: '0.356',
+    parts: ['0.640', '0.199', '0.488', '0.476', '0.789', '0.775', '0.504'],
+  },
+  'dreambench-plus-sdxl-lora': {
+    name: 'DreamBooth LoRA',
+    base: 'Stable Diffusion XL 1.0',
+    CP: '0.598',
+    PF: '0.865',
+    product: '0.517',
+    parts: ['0.751', '0.311', '0.543', '0.718', '0.898', '0.895', '0.754'],
+  },
+};
+
+const publishedRuns = 3;
+
+/** Writes what was rated into `folder`, as HTML, Markdown and JSON. Throws DiskFullError. */
+export function reportDreamBench(
+  evaluation: DreamBenchEvaluation,
+  folder: string,
+): { readonly files: readonly string[] } {
+  const { about, gaps, scores, spent, stopped, pictures, answers } = evaluation;
+  const incomparable = incomparabilities(evaluation);
+  const counts = { pictures: pictures.length, answers: answers.length };
+  const result = {
+    about,
+    scores,
+    incomparable,
+    gaps,
+    spent,
+    stopped,
+    ...counts,
+    ratings: answers.map(rating),
+  };
+  return { files: writeReport(folder, dreamBenchReport(evaluation), result) };
+}
+
+const rating = ({
+  reference,
+  prompt,
+  question,
+  run,
+  score,
+  why,
+}: DreamBenchEvaluation['answers'][number]) => ({
+  reference,
+  prompt,
+  question,
+  run,
+  score,
+  why,
+});
+
+/** Exported for its test. */
+export function dreamBenchReport(evaluation: DreamBenchEvaluation): Report {
+  const { about, gaps, pictures } = evaluation;
+  const judge = about.judge === null ? 'nobody has judged' : `judged by ${about.judge.model}`;
+  return {
+    title: 'DreamBench++',
+    summary: `${about.references} of ${dreamBenchReferences} references, each learned from one picture, ${pictures.length} pictures; ${judge}. CP: is it the subject? PF: does it show what the text says? Both from 0 to 1.`,
+    sections: [
+      { heading: 'Scores', blocks: [scoreTable(evaluation)] },
+      { heading: 'By category and kind of prompt', blocks: [partTable(evaluation)] },
+      {
+        heading: 'What keeps these from being the published figures',
+        blocks: [lines(incomparabilities(evaluation)), { kind: 'text', text: remarks(evaluation) }],
+      },
+      { heading: 'Without a score', blocks: [noScoreTable(evaluation)] },
+      { heading: 'Gaps', blocks: [lines(gaps)] },
+      { heading: 'How it was made', blocks: [madeTable(evaluation)] },
+    ],
+  };
+}
+
+const lines = (some: readonly string[]): Table => ({
+  kind: 'table',
+  columns: [''],
+  rows: (some.length === 0 ? ['nothing'] : some).map((line) => [line]),
+});
+
+/** Why the published row may not stand beside ours; empty: it may. Exported for its test. */
+export function incomparabilities({ about, answers, pictures, stopped }: DreamBenchEvaluation): string[] {
+  const found: string[] = [];
+  if (about.judge === null) return ['Nobody has judged.'];
+  const { model, runs } = about.judge;
+  const answered = [...new Set(answers.flatMap((answer) => answer.model ?? []))];
+  const others = answered.filter((name) => name !== publishedJudge);
+  if (model !== publishedJudge) found.push(`The judge is ${model}; published: ${publishedJudge}.`);
+  else if (others.length > 0)
+    found.push(`The endpoint says that ${others.join(', ')} answered; published: ${publishedJudge}.`);
+  const changed = Object.entries(about.settings).map(([name, value]) => `${name}=${value}`);
+  if (published[about.preset] === undefined)
+    found.push(`Learned by the preset ${about.preset}; published: ${Object.keys(published).join(' and ')}.`);
+  if (changed.length > 0) found.push(`Settings other than the preset's: ${changed.join(', ')}.`);
+  const whole = dreamBenchReferences * dreamBenchCaptions;
+  const asked = answers.length / 2 / runs;
+  if (pictures.length !== whole || asked !== whole)
+    found.push(
+      `${Math.floor(asked)} pictures were judged in every run; published: ${whole}, which is ${dreamBenchReferences} × ${dreamBenchCaptions}.${stopped === null ? '' : ` It ended early: ${stopped}.`}`,
+    );
+  return found;
+}
+
+/** What is to be known even where rows stand side by side. */
+function remarks({ about }: DreamBenchEvaluation): string {
+  const row = published[about.preset];
+  const runs = about.judge?.runs ?? publishedRuns;
+  return [
+    "The judge's instructions are this package's own words, in the structure and by the criteria and scale of the published ones.",
+    row === undefined
+      ? ''
+      : `The published row was learned on ${row.base}; here it is ${about.base}, which is taken for that on the caller's word.`,
+    runs === publishedRuns ? '' : `Published: means of ${publishedRuns} runs; here: of ${runs}.`,
+    'Both recipes learn from one picture, without an identifier and without prior preservation: they are not the paper’s DreamBooth.',
+  ]
+    .filter((line) => line !== '')
+    .join(' ');
+}
+
+const figure = ({ mean, sd }: RatedMean) =>
+  mean === null ? 'not measured' : `${mean.toFixed(3)}${sd === null ? '' : ` ± ${sd.toFixed(4)}`}`;
+
+/** The published row of the preset, where it may stand beside ours. */
+const besides = (evaluation: DreamBenchEvaluation): PublishedRow | undefined =>
+  incomparabilities(evaluation).length === 0 ? published[evaluation.about.preset] : undefined;
+
+function scoreTable(evaluation: DreamBenchEvaluation): Table {
+  const { CP, PF, product } = evaluation.scores;
+  const row = besides(evaluation);
+  return {
+    kind: 'table',
+    columns: ['', 'CP', 'PF', 'CP·PF'],
+    rows: [
+      ['here', figure(CP), figure(PF), product === null ? 'not measured' : product.toFixed(3)],
+      ...(row ? [[`published: ${row.name}, ${row.base}`, row.CP, row.PF, row.product]] : []),
+    ],
+    note: `Means over pictures, then over runs, ± standard deviation of the runs; CP·PF is the product of the two as they are rounded.${row ? '' : ' No published row stands here: the section below says why.'}`,
+  };
+}
+
+function partTable(evaluation: DreamBenchEvaluation): Table {
+  const { byCategory, byPromptType } = evaluation.scores;
+  const categories = Object.keys(dreamBenchCategories) as (keyof typeof dreamBenchCategories)[];
+  const row = besides(evaluation);
+  return {
+    kind: 'table',
+    columns: [
+      '',
+      ...categories.map((name) => `CP ${name}`),
+      ...dreamBenchPromptTypes.map((name) => `PF ${name}`),
+    ],
+    rows: [
+      [
+        'here',
+        ...categories.map((name) => figure(byCategory[name])),
+        ...dreamBenchPromptTypes.map((name) => figure(byPromptType[name])),
+      ],
+      ...(row ? [[`published: ${row.name}`, ...row.parts]] : []),
+    ],
+  };
+}
+
+const noScoreTable = ({ scores }: DreamBenchEvaluation): Table => ({
+  kind: 'table',
+  columns: ['', 'questions'],
+  rows: [
+    ['rated', String(scores.CP.rated + scores.PF.rated)],
+    ['the judge refused', String(scores.noScore.refusal)],
+    ['no one score in the answer', String(scores.noScore.prose)],
+    ['no answer in time', String(scores.noScore['time-out'])],
+  ],
+  note: 'What has no score is part of no mean.',
+});
+
+function madeTable({ about, spent }: DreamBenchEvaluation): Table {
+  const { base, vae, preset, settings, drawing, seed, judge, versions } = about;
+  const texts = (values: object) =>
+    Object.entries(values)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(', ') || 'none';
+  return {
+    kind: 'table',
+    columns: ['', ''],
+    rows: [
+      ['base', base],
+      ['autoencoder', vae ?? "the base's own"],
+      ['preset', preset],
+      ['settings over it', texts(settings)],
+      ['drawing', texts({ ...drawing, seed })],
+      ['judge', judge === null ? 'none' : texts(judge)],
+      ['cost of judging', spent === null ? 'not known' : `$${spent.toFixed(2)}`],
+      ['versions', texts(versions)],
+    ],
+  };
+}

@@ -1,0 +1,96 @@
+/** A judge of pictures: conversations put to a model that sees, and the rating in its answer. */
+import { type JudgeRubric, judgeRubrics } from './judge-rubrics';
+
+export type JudgePart =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'image_url'; readonly image_url: { readonly url: string; readonly detail: 'high' } };
+
+export type JudgeMessage =
+  | { readonly role: 'user'; readonly content: string | readonly JudgePart[] }
+  | { readonly role: 'assistant'; readonly content: string };
+
+/** What a model said to a conversation. */
+export interface JudgeReply {
+  readonly kind: 'answer' | 'refusal' | 'time-out';
+  readonly text: string;
+  /** As the endpoint names the model that answered. */
+  readonly model: string | null;
+  readonly tokens: JudgeTokens;
+}
+
+export interface JudgeTokens {
+  readonly input: number;
+  readonly output: number;
+}
+
+export interface Judge {
+  readonly endpoint: string;
+  readonly model: string;
+  readonly temperature: number;
+  /**
+   * Rejects with JudgeAccessError, JudgeUnreachableError, InvalidOptionError (the model is not there), StoppedError:
+   * what concerns every call. A refusal or a time-out is an answer.
+   */
+  ask(conversation: readonly JudgeMessage[], signal: AbortSignal | undefined): Promise<JudgeReply>;
+}
+
+/** Why there is no score: the judge would not, wrote something else, or did not answer in time. */
+export type NoScore = 'refusal' | 'prose' | 'time-out';
+
+export interface Judgement {
+  readonly score: number | null;
+  readonly why: NoScore | null;
+  /** The last answer. */
+  readonly said: string;
+  readonly model: string | null;
+  /** Of all tries. */
+  readonly tokens: JudgeTokens;
+  readonly tries: number;
+}
+
+/** Answers that are looked at before a question counts as unanswered. */
+export const mostTries = 3;
+
+/** Of `jpeg` bytes; both pictures for `subject` and `style`, text and picture for `prompt`. */
+export function conversation(
+  rubric: JudgeRubric,
+  first: Uint8Array | string,
+  generated: Uint8Array,
+): JudgeMessage[] {
+  const { task, restated } = judgeRubrics[rubric];
+  const shown: JudgePart = typeof first === 'string' ? { type: 'text', text: first } : picture(first);
+  return [
+    { role: 'user', content: task },
+    { role: 'assistant', content: restated },
+    { role: 'user', content: [shown, picture(generated)] },
+  ];
+}
+
+const picture = (jpeg: Uint8Array): JudgePart => ({
+  type: 'image_url',
+  image_url: { url: `data:image/jpeg;base64,${Buffer.from(jpeg).toString('base64')}`, detail: 'high' },
+});
+
+/** The one `Score: N` of an answer, 0 to 4; null where there is none, several, or another number. */
+export function readScore(answer: string): number | null {
+  const found = [...answer.matchAll(/score[*_]*:[*_\s]*[a-z]*\s*(\d+(?:\.\d+)?)/gi)];
+  const score = Number(found[0]?.[1]);
+  return found.length === 1 && Number.isInteger(score) && score <= 4 ? score : null;
+}
+
+/** Asks until there is a score, three times at most. Rejects with what the judge does. */
+export async function judged(
+  judge: Judge,
+  messages: readonly JudgeMessage[],
+  signal: AbortSignal | undefined,
+): Promise<Judgement> {
+  let tokens: JudgeTokens = { input: 0, output: 0 };
+  for (let tries = 1; ; tries++) {
+    const { kind, text, model, tokens: more } = await judge.ask(messages, signal);
+    tokens = { input: tokens.input + more.input, output: tokens.output + more.output };
+    const score = kind === 'answer' ? readScore(text) : null;
+    if (score === null && tries < mostTries) continue;
+    const why = score !== null ? null : kind === 'answer' ? 'prose' : kind;
+    return { score, why, said: text, model, tokens, tries };
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * Every picture put to the judge, in every run: what it takes beforehand, a limit to what it costs, and answers kept
+ * under what they were asked of, so that none is paid for twice.
+ */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { InvalidOptionError, StoppedError } from '../errors';
+import { readImage } from '../images/read-image';
+import { squashedJpeg } from '../images/squashed-jpeg';
+import type { DreamBenchReference } from './dreambench-data';
+import { openJsonLines } from './json-lines';
+import { conversation, type Judge, type Judgement, type JudgeTokens, judged } from './judge';
+import { type JudgeRubric, judgeRubrics } from './judge-rubrics';
+import { type JudgeQuestion, judgeQuestions, type Rating } from './judge-scores';
+import { fileHash } from './learn-once';
+
+/** USD for a million tokens. */
+export interface JudgePrice {
+  readonly input: number;
+  readonly output: number;
+}
+
+export interface JudgingLimits {
+  /** Default: that of the published judge, where it is that one. */
+  readonly price?: JudgePrice;
+  /** USD, all starts in this folder together. What would cost more is not begun. */
+  readonly maxCost?: number;
+  /** Of this start. */
+  readonly maxCalls?: number;
+  /** Calls at a time; default 8. */
+  readonly concurrency?: number;
+}
+
+/** Told before the first call. */
+export interface JudgingEstimate {
+  /** Questions that have no answer yet. */
+  readonly calls: number;
+  readonly answered: number;
+  readonly tokens: JudgeTokens;
+  /** USD; null where no price is known. */
+  readonly cost: number | null;
+  /** Of what was asked before. */
+  readonly spent: number | null;
+}
+
+/** As `answers.jsonl` has it. */
+export interface Answer extends Judgement, Rating {
+  /** Of the judge, the rubric, both contents and the run. */
+  readonly key: string;
+  readonly reference: string;
+}
+
+export interface JudgedPicture {
+  readonly reference: DreamBenchReference;
+  readonly prompt: number;
+  readonly caption: string;
+  /** Its path. */
+  readonly picture: string;
+}
+
+export interface Judging {
+  readonly answers: readonly Answer[];
+  readonly spent: number | null;
+  /** Why not all were asked; null: all were. */
+  readonly stopped: string | null;
+}
+
+/** Pictures go to the judge in so many pixels a side. */
+const judgedSide = 512;
+/** What such a picture counts as, in detail: one tile and the whole. */
+const pictureTokens = 255;
+const answerTokens: Readonly<Record<JudgeQuestion, number>> = { CP: 10, PF: 200 };
+/** List prices of models whose figures are published. */
+const knownPrices: Readonly<Record<string, JudgePrice>> = { 'gpt-4o-2024-05-13': { input: 5, output: 15 } };
+
+interface Item extends Pick<Rating, 'question' | 'run' | 'category' | 'prompt'> {
+  readonly key: string;
+  readonly judged: JudgedPicture;
+  readonly rubric: JudgeRubric;
+}
+
+/**
+ * Rejects with InvalidOptionError for limits that cannot be held or are too low from the start, StoppedError, and what
+ * `ask` of the judge does; what was answered by then is kept.
+ */
+export async function judgeAll(
+  judge: Judge,
+  folder: string,
+  pictures: readonly JudgedPicture[],
+  runs: number,
+  limits: JudgingLimits,
+  told: {
+    readonly onEstimate?: (estimate: JudgingEstimate) => void;
+    readonly onAnswer?: (done: number, of: number) => void;
+  },
+  signal?: AbortSignal,
+): Promise<Judging> {
+  const { maxCost, maxCalls = Number.POSITIVE_INFINITY, concurrency = 8 } = limits;
+  const price = limits.price ?? knownPrices[judge.model];
+  if (maxCost !== undefined && price === undefined)
+    throw new InvalidOptionError(
+      'max-cost',
+      `What ${judge.model} costs is not known here: give its price beside maxCost, USD for a million tokens in and out.`,
+    );
+  const kept = openJsonLines<Answer>(join(folder, 'answers.jsonl'));
+  const items = itemsOf(judge, pictures, runs);
+  const answers = new Map<string, Answer>();
+  // A judge that was too slow is asked again; what it would not or could not say stays said.
+  for (const row of kept.rows) if (row.why !== 'time-out') answers.set(row.key, row);
+  const open = items.filter(({ key }) => !answers.has(key));
+  const cost = ({ input, output }: JudgeTokens) =>
+    price === undefined ? 0 : (input * price.input + output * price.output) / 1e6;
+  let [asked, paid] = [0, 0];
+  // Answers that turn out longer than foretold are expected to go on so.
+  const expectedCost = (question: JudgeQuestion) =>
+    Math.max(cost(tokensOf(question)), asked === 0 ? 0 : paid / asked);
+  let spent = kept.rows.reduce((sum, { tokens }) => sum + cost(tokens), 0);
+  const foretold = sumOf(open.map(({ question }) => tokensOf(question)));
+  const estimate: JudgingEstimate = {
+    calls: open.length,
+    answered: items.length - open.length,
+    tokens: foretold,
+    cost: price === undefined ? null : cost(foretold),
+    spent: price === undefined ? null : spent,
+  };
+  told.onEstimate?.(estimate);
+  if (maxCost !== undefined && spent + cost(foretold) > maxCost)
+    throw new InvalidOptionError(
+      'max-cost',
+      `${open.length} calls of ${judge.model} cost about ${dollars(cost(foretold))}, ${dollars(spent)} are spent, and maxCost is ${dollars(maxCost)}: raise it, or judge fewer subjects or runs.`,
+    );
+
+  const queue = [...open];
+  let [begun, done, underway] = [0, estimate.answered, 0];
+  let stopped: string | null = null;
+  let failure: unknown;
+  const next = (): Item | undefined => {
+    const [item] = queue;
+    if (item === undefined || failure !== undefined || stopped !== null) return undefined;
+    if (begun >= maxCalls) stopped = `${maxCalls} calls were made, as many as maxCalls allows`;
+    else if (maxCost !== undefined && spent + underway + expectedCost(item.question) > maxCost)
+      stopped = `${dollars(spent)} are spent, and maxCost is ${dollars(maxCost)}`;
+    if (stopped !== null) return undefined;
+    begun++;
+    return queue.shift();
+  };
+  const work = async () => {
+    for (let item = next(); item !== undefined; item = next()) {
+      const expected = expectedCost(item.question);
+      underway += expected;
+      try {
+        signal?.throwIfAborted();
+        const answer = await answerTo(judge, item, signal);
+        spent += cost(answer.tokens);
+        paid += cost(answer.tokens);
+        asked++;
+        kept.append(answer);
+        answers.set(answer.key, answer);
+        told.onAnswer?.(++done, items.length);
+      } catch (error) {
+        failure ??= signal?.aborted ? new StoppedError(null, { cause: error }) : error;
+      } finally {
+        underway -= expected;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(concurrency, queue.length) }, work));
+  if (failure !== undefined) throw failure;
+  return {
+    answers: items.flatMap(({ key }) => answers.get(key) ?? []),
+    spent: price === undefined ? null : spent,
+    stopped,
+  };
+}
+
+/** One run after another, so that what is broken off has whole runs. */
+function itemsOf(judge: Judge, pictures: readonly JudgedPicture[], runs: number): Item[] {
+  const hashes = new Map<string, string>();
+  const hashOf = (path: string) => {
+    const known = hashes.get(path) ?? fileHash(path);
+    hashes.set(path, known);
+    return known;
+  };
+  return Array.from({ length: runs }, (_, run) =>
+    pictures.flatMap((one) =>
+      judgeQuestions.map((question): Item => {
+        const { reference, prompt, caption, picture } = one;
+        const { category } = reference;
+        const rubric = question === 'PF' ? 'prompt' : category === 'style' ? 'style' : 'subject';
+        const first = question === 'PF' ? caption : hashOf(reference.picture);
+        const { endpoint, model, temperature } = judge;
+        const contents = [judgeRubrics[rubric], first, hashOf(picture)];
+        const asked = [endpoint, model, temperature, contents, reference.id, prompt, run];
+        const key = createHash('sha256').update(JSON.stringify(asked)).digest('hex').slice(0, 24);
+        return { key, judged: one, rubric, question, run, category, prompt };
+      }),
+    ),
+  ).flat();
+}
+
+async function answerTo(judge: Judge, item: Item, signal: AbortSignal | undefined): Promise<Answer> {
+  const { key, question, run, category, prompt, rubric } = item;
+  const { reference, caption, picture } = item.judged;
+  const shown = async (path: string) => squashedJpeg(await readImage(path), judgedSide);
+  const first = question === 'PF' ? caption : await shown(reference.picture);
+  const judgement = await judged(judge, conversation(rubric, first, await shown(picture)), signal);
+  return { key, reference: reference.id, category, prompt, question, run, ...judgement };
+}
+
+/** What a call takes, about. */
+function tokensOf(question: JudgeQuestion): JudgeTokens {
+  const { task, restated } = judgeRubrics[question === 'PF' ? 'prompt' : 'subject'];
+  const words = Math.ceil((task.length + restated.length) / 4);
+  const pictures = question === 'PF' ? 1 : 2;
+  return { input: words + pictures * pictureTokens + 40, output: answerTokens[question] };
+}
+
+const sumOf = (tokens: readonly JudgeTokens[]): JudgeTokens => ({
+  input: tokens.reduce((sum, { input }) => sum + input, 0),
+  output: tokens.reduce((sum, { output }) => sum + output, 0),
+});
+
+const dollars = (value: number) => `$${value.toFixed(2)}`;

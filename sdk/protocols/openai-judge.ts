@@ -1,0 +1,145 @@
+/** A judge behind any endpoint that speaks OpenAI's chat completions, by OpenAI's own client. */
+import { setTimeout } from 'node:timers/promises';
+import {
+  InvalidOptionError,
+  JudgeAccessError,
+  JudgeUnreachableError,
+  MissingPackageError,
+  StoppedError,
+} from '../errors';
+import type { Judge, JudgeReply } from './judge';
+
+export interface OpenAIJudgeOptions {
+  /** Default: OpenAI's. */
+  readonly endpoint?: string;
+  /** Default: the published judge. */
+  readonly model?: string;
+  /** Default 1, the published. */
+  readonly temperature?: number;
+  /** Default: `OPENAI_API_KEY` of the environment. Never shown. */
+  readonly key?: string | undefined;
+  /** Times that a call is repeated when the endpoint is busy or does not answer; default 10. */
+  readonly retries?: number;
+  /** For an answer, ms; default 120,000. */
+  readonly timeout?: number;
+  /** Calls a minute at most; default: as many as there are. */
+  readonly callsPerMinute?: number;
+}
+
+export const publishedJudge = 'gpt-4o-2024-05-13';
+const openAI = 'https://api.openai.com/v1';
+
+/**
+ * Rejects with MissingPackageError where `openai` is not installed, JudgeAccessError where OpenAI's endpoint has no key.
+ * Asks nothing yet.
+ */
+export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge> {
+  const { endpoint = openAI, model = publishedJudge, temperature = 1, callsPerMinute } = options;
+  if (!URL.canParse(endpoint))
+    throw new InvalidOptionError('judge', `"${endpoint}" is no address: give one as ${openAI}.`);
+  const key = options.key ?? process.env['OPENAI_API_KEY'];
+  if (!key && new URL(endpoint).hostname === new URL(openAI).hostname)
+    throw new JudgeAccessError(
+      `The judge at ${endpoint} wants a key, and OPENAI_API_KEY is not set: set it, or name another endpoint.`,
+    );
+  const { default: OpenAI } = await import('openai').catch((cause: unknown) => {
+    if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
+    throw new MissingPackageError('openai', 'A judge', { cause });
+  });
+  const client = new OpenAI({
+    // A server of one's own asks for none.
+    apiKey: key || 'none',
+    baseURL: endpoint,
+    maxRetries: options.retries ?? 10,
+    timeout: options.timeout ?? 120_000,
+    // What goes to and fro, the key among it, is nobody's to read.
+    logLevel: 'off',
+  });
+  const waitForTurn = paced(callsPerMinute);
+  return {
+    endpoint,
+    model,
+    temperature,
+    async ask(messages, signal): Promise<JudgeReply> {
+      await waitForTurn(signal);
+      try {
+        const reply = await client.chat.completions.create(
+          { model, temperature, messages: messages as never },
+          // One of its own: the client leaves a listener on each that it is given.
+          { ...(signal && { signal: AbortSignal.any([signal]) }) },
+        );
+        const [choice] = reply.choices;
+        const refusal = choice?.message.refusal ?? null;
+        return {
+          kind: refusal !== null || choice?.finish_reason === 'content_filter' ? 'refusal' : 'answer',
+          text: refusal ?? choice?.message.content ?? '',
+          model: reply.model ?? null,
+          tokens: { input: reply.usage?.prompt_tokens ?? 0, output: reply.usage?.completion_tokens ?? 0 },
+        };
+      } catch (error) {
+        if (error instanceof OpenAI.APIUserAbortError) throw new StoppedError(null, { cause: error });
+        if (error instanceof OpenAI.APIConnectionTimeoutError) return unanswered('time-out');
+        if (error instanceof OpenAI.APIError && isRefusal(error)) return unanswered('refusal');
+        throw failureOf(error, endpoint, model);
+      }
+    },
+  };
+}
+
+const unanswered = (kind: 'time-out' | 'refusal'): JudgeReply => ({
+  kind,
+  text: '',
+  model: null,
+  tokens: { input: 0, output: 0 },
+});
+
+interface ApiFailure {
+  readonly status?: number | undefined;
+  readonly code?: string | null | undefined;
+  readonly message: string;
+}
+
+/** Of the request's contents, not of who asks. */
+const isRefusal = ({ status, code }: ApiFailure) =>
+  status === 400 && /content_(policy|filter)|moderation/.test(code ?? '');
+
+/** What concerns every call. What the endpoint writes about a key is not repeated: it may have the key in it. */
+function failureOf(error: unknown, endpoint: string, model: string): unknown {
+  const { status, message } = error as ApiFailure;
+  const isApi = error instanceof Error && 'status' in error;
+  if (!isApi) return error;
+  if (status === 401 || status === 403)
+    return new JudgeAccessError(
+      `The judge at ${endpoint} refuses the key of OPENAI_API_KEY (${status}): set one that may use ${model}.`,
+    );
+  if (status === 404)
+    return new InvalidOptionError(
+      'judge-model',
+      `The endpoint ${endpoint} has no model ${model}, or no chat/completions (404): correct --judge or --judge-model.`,
+    );
+  if (status === undefined || status === 408 || status === 409 || status === 429 || status >= 500) {
+    const found = status === undefined ? 'does not answer' : `answers ${status}`;
+    return new JudgeUnreachableError(
+      `The judge at ${endpoint} ${found}, after several tries: repeat the command later, which goes on from the answers that are there.`,
+    );
+  }
+  return new InvalidOptionError('judge', `The judge at ${endpoint} takes no such call: ${message}`);
+}
+
+/** Waits so that calls begin no more often. */
+function paced(callsPerMinute: number | undefined) {
+  if (callsPerMinute !== undefined && !(callsPerMinute > 0))
+    throw new InvalidOptionError('callsPerMinute', `callsPerMinute is ${callsPerMinute}: give more than 0.`);
+  let next = 0;
+  return async (signal: AbortSignal | undefined): Promise<void> => {
+    if (callsPerMinute === undefined) return;
+    const now = performance.now();
+    const turn = Math.max(now, next);
+    next = turn + 60_000 / callsPerMinute;
+    try {
+      await setTimeout(turn - now, undefined, signal ? { signal } : {});
+    } catch (cause) {
+      throw new StoppedError(null, { cause });
+    }
+  };
+}

@@ -1,0 +1,203 @@
+/**
+ * The paper's evaluation (Ruiz et al. 2023, §4): each subject learned from its pictures, drawn in 25 prompts, compared
+ * with its pictures and its prompts. Every picture is a file and a row when it is made, so that a run that was broken
+ * off goes on where it was.
+ */
+import { join } from 'node:path';
+import { makeFolders } from '../checkpoint/write-failure';
+import { InvalidOptionError, TrainingDivergedError } from '../errors';
+import { baseName } from '../jobs/base-path';
+import type { Engine } from '../jobs/engine';
+import type { RunOptions } from '../jobs/run-options';
+import { packageVersions } from '../jobs/versions';
+import { subjectWords } from '../subjects/prompt';
+import { deleteSubject, subjectExists } from '../subjects/subjects';
+import type { PresetName } from '../training/presets';
+import type { PersonalizationSettings } from '../work/personalization-settings';
+import { type Drawing, drawMissing, isDrawn } from './draw-missing';
+import { type JsonLines, openJsonLines } from './json-lines';
+import { fileHash, fingerprint, learnOnce } from './learn-once';
+import { openPaperDataset, type PaperDataset, type PaperPhotos } from './paper-dataset';
+import { measurePaper, type PaperEncoders, type PaperMeasure } from './paper-measures';
+import { classPrompt, paperPrompt, paperPrompts, paperSubjects } from './paper-prompts';
+import { type PaperArm, type PaperPicture, type PaperTrial, paperArms, wantedPictures } from './paper-trial';
+
+export interface PaperEvaluationRequest {
+  /** A checkout of google/dreambooth, or its folder `dataset`. */
+  readonly data: string;
+  /** Rows, pictures and measures are kept here, and gone on with. */
+  readonly folder: string;
+  /** As for `personalize`. */
+  readonly base: string;
+  readonly vae?: string;
+  /** Default `paper`. */
+  readonly preset?: PresetName;
+  /** Over the preset's; `prior` is said by `arms`. */
+  readonly settings?: PersonalizationSettings;
+  /** Default: `images` alone. */
+  readonly arms?: readonly PaperArm[];
+  /** The first so many of those that are there; default: all. */
+  readonly subjects?: number;
+  /** Of the trainings; default 0. Pictures have the same seeds in every subject and arm. */
+  readonly seed?: number;
+  /** Of each prompt; default 4. */
+  readonly pictures?: number;
+  /** Of the bare class, for PRES; default 100. */
+  readonly classPictures?: number;
+  readonly drawing?: Drawing;
+  /** A metric whose encoder is not given is not measured. */
+  readonly encoders?: PaperEncoders;
+  /** Whether CLIP-T compares with the prompt that the model was given, identifier and all; default false: without it. */
+  readonly withIdentifier?: boolean;
+  /** Whether what was learned stays in the home once it is drawn; default false: the next 3 GB need the room. */
+  readonly keepSubjects?: boolean;
+}
+
+export interface PaperEvaluation {
+  /** What a reader has to know of how it was made. */
+  readonly about: {
+    readonly base: string;
+    readonly vae: string | null;
+    readonly preset: PresetName;
+    readonly settings: PersonalizationSettings;
+    readonly arms: readonly PaperArm[];
+    readonly seed: number;
+    readonly pictures: number;
+    readonly classPictures: number;
+    readonly drawing: Drawing;
+    readonly withIdentifier: boolean;
+    readonly subjects: readonly string[];
+    readonly versions: Readonly<Record<string, string>>;
+  };
+  readonly gaps: readonly string[];
+  readonly pictures: readonly PaperPicture[];
+  readonly measures: readonly PaperMeasure[];
+}
+
+/**
+ * `onMeasure` is told each subject as it is measured, not those that were there before. Rejects with InvalidOptionError,
+ * MissingFileError, StoppedError and what the engine's calls do; a training that diverges is a gap. What was made stays.
+ */
+export async function evaluatePaper(
+  engine: Engine,
+  request: PaperEvaluationRequest,
+  onMeasure: (measure: PaperMeasure) => void,
+  run: RunOptions = {},
+): Promise<PaperEvaluation> {
+  const about = settled(engine, request);
+  const dataset = chosen(await openPaperDataset(request.data), request.subjects);
+  const { folder } = request;
+  makeFolders(folder);
+  const kept = openJsonLines<PaperPicture>(join(folder, 'pictures.jsonl'));
+  const gaps = [...dataset.gaps];
+  const trials: PaperTrial[] = [];
+  for (const subject of dataset.subjects) {
+    for (const arm of about.arms) {
+      try {
+        trials.push(await learnAndDraw(engine, request, about, subject, arm, kept, run));
+      } catch (error) {
+        if (!(error instanceof TrainingDivergedError)) throw error;
+        gaps.push(`${subject.name}, ${arm}: ${error.message}`);
+      }
+    }
+  }
+  const pictures = trials.flatMap((trial) =>
+    wantedPictures(about, trial, '').flatMap(({ file }) => kept.rows.find((row) => row.file === file) ?? []),
+  );
+  const { measures, gaps: unread } = await measurePaper(
+    engine,
+    { folder, trials, pictures, encoders: request.encoders ?? {}, withIdentifier: about.withIdentifier },
+    onMeasure,
+    run,
+  );
+  const subjects = dataset.subjects.map(({ name }) => name);
+  return { about: { ...about, subjects }, gaps: [...gaps, ...unread], pictures, measures };
+}
+
+/** Throws InvalidOptionError. */
+function settled(
+  engine: Engine,
+  request: PaperEvaluationRequest,
+): Omit<PaperEvaluation['about'], 'subjects'> {
+  const { settings = {}, arms = ['images'], pictures = 4, classPictures = 100 } = request;
+  if (settings.prior !== undefined) {
+    throw new InvalidOptionError(
+      'prior',
+      `settings.prior is ${settings.prior}: here it is said by arms, ${paperArms.join(' or ')} or both.`,
+    );
+  }
+  for (const [name, value] of Object.entries({ pictures, classPictures, arms: arms.length })) {
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw new InvalidOptionError(name, `${name} is ${value}: give one or more.`);
+  }
+  const { preset: _, ...own } = settings;
+  return {
+    base: baseName(engine.home, request.base),
+    vae: request.vae ?? null,
+    preset: request.preset ?? settings.preset ?? 'paper',
+    settings: own,
+    arms,
+    seed: request.seed ?? 0,
+    pictures,
+    classPictures,
+    drawing: request.drawing ?? {},
+    withIdentifier: request.withIdentifier ?? false,
+    versions: packageVersions(),
+  };
+}
+
+/** Throws InvalidOptionError. */
+function chosen({ subjects, gaps }: PaperDataset, count: number = subjects.length): PaperDataset {
+  if (!Number.isSafeInteger(count) || count < 1)
+    throw new InvalidOptionError('subjects', `subjects is ${count}: give 1 to ${paperSubjects.length}.`);
+  const left = subjects.length - count;
+  const told = left > 0 ? [`${left} subjects that are there were left out, as asked`] : [];
+  return { subjects: subjects.slice(0, count), gaps: [...gaps, ...told] };
+}
+
+type About = ReturnType<typeof settled>;
+
+/** All pictures of a subject in an arm are there after this. */
+async function learnAndDraw(
+  engine: Engine,
+  { folder, keepSubjects = false }: PaperEvaluationRequest,
+  about: About,
+  subject: PaperPhotos,
+  arm: PaperArm,
+  kept: JsonLines<PaperPicture>,
+  run: RunOptions,
+): Promise<PaperTrial> {
+  const { base, vae, preset, seed, drawing } = about;
+  const settings: PersonalizationSettings = { ...about.settings, preset, prior: arm };
+  const how = fingerprint([base, vae, seed, settings, subject.className, subject.photos.map(fileHash)]);
+  const name = `paper-${subject.name}-${arm}-${how}`;
+  const trial = { subject, arm, files: `pictures/${subject.name}-${arm}-${fingerprint([how, drawing])}` };
+  if (!wantedPictures(about, trial, '').every((row) => isDrawn(folder, kept.rows, row))) {
+    const learned = await learnOnce(
+      engine,
+      {
+        images: subject.photos,
+        className: subject.className,
+        name,
+        base,
+        seed,
+        settings,
+        ...(vae !== null && { vae }),
+      },
+      run,
+    );
+    const wanted = wantedPictures(about, trial, subjectWords(learned));
+    const prompts = paperPrompts(subject);
+    for (const [i, prompt] of prompts.entries()) {
+      const own = wanted.filter((row) => row.prompt === i);
+      const ask = { ...drawing, prompt: paperPrompt(prompt, `@${name}`) };
+      await drawMissing(engine, folder, kept, own, ask, run);
+    }
+    // Its weights take part without its words: what the model now makes of the class.
+    const bare = wanted.filter(({ prompt }) => prompt === null);
+    const ask = { ...drawing, prompt: classPrompt(subject.className), unmentioned: [name] };
+    await drawMissing(engine, folder, kept, bare, ask, run);
+  }
+  if (!keepSubjects && subjectExists(engine.home, name)) deleteSubject(engine.home, name);
+  return trial;
+}

@@ -1,0 +1,325 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { InvalidOptionError, JudgeUnreachableError, MissingFileError } from '../../sdk/errors';
+import * as sdk from '../../sdk/index';
+import { openDreamBench, promptTypeOf } from '../../sdk/protocols/dreambench-data';
+import {
+  type DreamBenchEvaluation,
+  type DreamBenchRequest,
+  evaluateDreamBench,
+} from '../../sdk/protocols/dreambench-plus';
+import { dreamBenchReport, incomparabilities, reportDreamBench } from '../../sdk/protocols/dreambench-report';
+import { judgeScores } from '../../sdk/protocols/judge-scores';
+import type { Answer } from '../../sdk/protocols/judging';
+import { openJudge } from '../../sdk/protocols/openai-judge';
+import { markdownReport } from '../../sdk/reports/markdown';
+import { subjectNames } from '../../sdk/subjects/subjects';
+import { callIn, events } from '../cli/command-line';
+import { type FakeOpenAI, startFakeOpenAI } from './fake-openai';
+import { paint, placeForTests } from './protocol-engine';
+
+const place = placeForTests();
+let data: string;
+let server: FakeOpenAI;
+
+const captions = (noun: string) =>
+  [noun, ...Array.from({ length: 9 }, (_, i) => `A picture of a ${noun}, number ${i}`)].join('\n');
+
+async function reference(path: string, text: string | null): Promise<void> {
+  await paint(join(data, 'data/images', `${path}.jpg`), [10, 20, 30]);
+  if (text === null) return;
+  const file = join(data, 'data/captions', `${path}.txt`);
+  await mkdir(dirname(file), { recursive: true });
+  writeFileSync(file, text);
+}
+
+beforeEach(async () => {
+  data = join(place.folder, 'dreambench_plus');
+  await reference('style/00', captions('Ink Wash'));
+  await reference('live_subject/animal/00', captions('red panda'));
+  await reference('object/00', 'cup\nA cup');
+  await reference('object/01', null);
+  await reference('elsewhere/00', captions('thing'));
+  await reference('live_subject/human/00', captions('man'));
+  writeFileSync(join(data, 'data/images/live_subject/human/00.jpg'), 'no picture');
+  server = await startFakeOpenAI();
+});
+afterEach(() => server.close());
+
+const request = (more: Partial<DreamBenchRequest> = {}): DreamBenchRequest => ({
+  data,
+  folder: join(place.folder, 'out'),
+  base: place.base,
+  preset: 'dreambench-plus-sd15',
+  ...more,
+});
+const judge = (retries = 0) => openJudge({ endpoint: server.url, key: 'k', retries });
+
+test('the data: ids as published, in their order, and what is left out', async () => {
+  const { references, gaps } = await openDreamBench(data);
+  expect(await openDreamBench(join(data, 'data'))).toEqual({ references, gaps });
+  expect(references.map(({ id, category, subject }) => [id, category, subject])).toEqual([
+    ['live_subject_animal_00_red_panda', 'animal', 'red panda'],
+    ['style_00_ink_wash', 'style', 'Ink Wash'],
+  ]);
+  const text = gaps.join('\n');
+  expect(text).toMatch(/object[\\/]00\.jpg is left out: .* has 1 captions after the noun, not 9/);
+  expect(text).toMatch(/object[\\/]01\.jpg is left out: it has no captions/);
+  expect(text).toMatch(/elsewhere[\\/]00\.jpg is left out: no folder above it/);
+  expect(text).toMatch(/human[\\/]00\.jpg is left out: .* cannot be read/);
+  expect(text).toMatch(/1 references of animal; 45 were published/);
+  await expect(openDreamBench(place.base)).rejects.toThrow(MissingFileError);
+  rmSync(join(data, 'data/captions'), { recursive: true });
+  await expect(openDreamBench(data)).rejects.toThrow(InvalidOptionError);
+  expect(Array.from({ length: 9 }, (_, i) => promptTypeOf(i)[0]).join('')).toBe('ppppsssii');
+});
+
+test('learned from one picture, drawn in nine captions, judged, gone on with', {
+  timeout: 60_000,
+}, async () => {
+  // Six answers, then the judge is down.
+  server.behave = (_, n) => (n < 6 ? { say: 'Score: 4' } : 'hang-up');
+  const first = evaluateDreamBench(place.engine, request({ judge: await judge(), runs: 2, concurrency: 1 }));
+  await expect(first).rejects.toThrow(JudgeUnreachableError);
+  const { learned, drawn } = place.calls;
+  expect(
+    learned.map(({ className, photos, settings }) => [className, photos.length, settings['preset']]),
+  ).toEqual([
+    ['red panda', 1, 'dreambench-plus-sd15'],
+    ['Ink Wash', 1, 'dreambench-plus-sd15'],
+  ]);
+  expect(drawn).toHaveLength(18);
+  expect(drawn[3]).toMatchObject({
+    text: 'A picture of a red panda, number 3',
+    seeds: [42],
+    steps: 100,
+    guidanceScale: 7.5,
+  });
+  expect(drawn[3]!.subjects.map(({ subject }) => subject.name)).toEqual([learned[0]!.name]);
+  expect(subjectNames(place.engine.home)).toEqual([]);
+
+  server.behave = () => ({ say: 'Score: 2' });
+  const asked = server.asked.length;
+  const evaluation = await evaluateDreamBench(place.engine, request({ judge: await judge(), runs: 2 }));
+  expect([learned.length, drawn.length]).toEqual([2, 18]);
+  // 18 pictures, two questions, two runs; six were answered.
+  expect(server.asked).toHaveLength(asked + 72 - 6);
+  expect(evaluation.answers).toHaveLength(72);
+  const rows = readFileSync(join(place.folder, 'out/pictures.jsonl'), 'utf8').trim().split('\n');
+  expect(JSON.parse(rows[0]!)).toMatchObject({
+    reference: 'live_subject_animal_00_red_panda',
+    prompt: 0,
+    caption: 'A picture of a red panda, number 0',
+    seed: 42,
+  });
+  // CP: of 36 three are 4, 33 are 2, all of the first run: (3·4 + 15·2)/18/4 and 1/2.
+  expect(evaluation.scores.CP).toMatchObject({
+    mean: Number(((42 / 18 / 4 + 0.5) / 2).toFixed(3)),
+    rated: 36,
+  });
+
+  const { files } = reportDreamBench(evaluation, join(place.folder, 'out'));
+  const text = readFileSync(files[1]!, 'utf8');
+  expect(text).toContain('2 of 150 references');
+  expect(text).toContain("The judge's instructions are this package's own words");
+  expect(text).toContain('18 pictures were judged in every run; published: 1350');
+  expect(text).not.toMatch(/0\.494|NaN|undefined/);
+});
+
+test('without a judge pictures are drawn and nothing is rated', async () => {
+  const evaluation = await evaluateDreamBench(place.engine, request({ subjects: 1 }));
+  expect(evaluation.pictures).toHaveLength(9);
+  expect(evaluation.scores).toMatchObject({ CP: { mean: null }, product: null });
+  const text = markdownReport(dreamBenchReport(evaluation));
+  expect(text).toContain('| here | not measured | not measured | not measured |');
+  expect(text).toContain('Nobody has judged.');
+});
+
+test('with an identifier the subject is mentioned where its noun is', async () => {
+  const evaluation = await evaluateDreamBench(place.engine, request({ subjects: 1, preset: 'paper' }));
+  expect(place.calls.drawn[0]!.text).toBe('A picture of a olis red panda, number 0');
+  expect(evaluation.about.preset).toBe('paper');
+});
+
+test('pictures of XL are decoded by the base’s own autoencoder', async () => {
+  const vae = join(place.folder, 'vae.safetensors');
+  writeFileSync(vae, '');
+  const preset = 'dreambench-plus-sdxl-lora';
+  await evaluateDreamBench(place.engine, request({ subjects: 1, preset, vae }));
+  expect(place.calls.learned[0]).toMatchObject({ vaePath: vae });
+  expect(place.calls.drawn[0]).toMatchObject({ vaePath: null });
+});
+
+describe('the published row', () => {
+  /** All of it, every answer 3, as the published judge gave it. */
+  function whole(): DreamBenchEvaluation {
+    const pictures = Array.from({ length: 1350 }, (_, i) => ({
+      reference: `r${Math.floor(i / 9)}`,
+      prompt: i % 9,
+      caption: '',
+      seed: 42,
+      file: `${i}.png`,
+    }));
+    const answers = [0, 1, 2].flatMap((run) =>
+      pictures.flatMap(({ reference: id, prompt }) =>
+        (['CP', 'PF'] as const).map(
+          (question): Answer => ({
+            key: `${run}${question}${id}${prompt}`,
+            reference: id,
+            category: 'object',
+            prompt,
+            question,
+            run,
+            score: 3,
+            why: null,
+            said: 'Score: 3',
+            model: 'gpt-4o-2024-05-13',
+            tokens: { input: 1, output: 1 },
+            tries: 1,
+          }),
+        ),
+      ),
+    );
+    return {
+      about: {
+        base: '/models/sd15',
+        vae: null,
+        preset: 'dreambench-plus-sd15',
+        settings: {},
+        references: 150,
+        drawing: { steps: 100, guidanceScale: 7.5 },
+        seed: 42,
+        judge: { endpoint: 'https://api.openai.com/v1', model: 'gpt-4o-2024-05-13', temperature: 1, runs: 3 },
+        versions: {},
+      },
+      gaps: [],
+      pictures,
+      answers,
+      scores: judgeScores(answers),
+      spent: null,
+      stopped: null,
+    };
+  }
+  const text = (evaluation: DreamBenchEvaluation) => markdownReport(dreamBenchReport(evaluation));
+
+  test('stands beside ours where judge, recipe and extent are those', () => {
+    const evaluation = whole();
+    expect(incomparabilities(evaluation)).toEqual([]);
+    expect(text(evaluation)).toContain(
+      '| published: DreamBooth, Stable Diffusion 1.5 | 0.494 | 0.721 | 0.356 |',
+    );
+    expect(text(evaluation)).toContain('| here | 0.750 ± 0.0000 | 0.750 ± 0.0000 | 0.563 |');
+    const { about } = evaluation;
+    const lora = { ...evaluation, about: { ...about, preset: 'dreambench-plus-sdxl-lora' as const } };
+    expect(text(lora)).toContain('| 0.598 | 0.865 | 0.517 |');
+  });
+
+  const about = whole().about;
+  test.each<[string, Partial<DreamBenchEvaluation>, RegExp]>([
+    [
+      'another judge',
+      { about: { ...about, judge: { ...about.judge!, model: 'gpt-4o' } } },
+      /The judge is gpt-4o; published: gpt-4o-2024-05-13/,
+    ],
+    [
+      'a judge that is another than it was asked for',
+      { answers: whole().answers.map((answer) => ({ ...answer, model: 'llava' })) },
+      /says that llava answered/,
+    ],
+    ['another recipe', { about: { ...about, preset: 'paper' } }, /by the preset paper/],
+    ['other settings', { about: { ...about, settings: { steps: 9 } } }, /preset's: steps=9/],
+    ['a picture less', { pictures: whole().pictures.slice(1) }, /1350 pictures were judged/],
+    ['an answer less', { answers: whole().answers.slice(1) }, /1349 pictures were judged/],
+    ['no judge', { about: { ...about, judge: null } }, /Nobody has judged/],
+  ])('does not with %s, and the report says so', (_, change, why) => {
+    const evaluation = { ...whole(), ...change };
+    expect(incomparabilities(evaluation).join('\n')).toMatch(why);
+    expect(text(evaluation)).toMatch(why);
+    expect(text(evaluation)).not.toMatch(/0\.494|0\.598/);
+  });
+});
+
+describe('at the terminal', () => {
+  const key = 'sk-very-secret-0123456789';
+  let keyBefore: string | undefined;
+  beforeEach(() => {
+    keyBefore = process.env['OPENAI_API_KEY'];
+    process.env['OPENAI_API_KEY'] = key;
+  });
+  afterEach(() => {
+    if (keyBefore === undefined) delete process.env['OPENAI_API_KEY'];
+    else process.env['OPENAI_API_KEY'] = keyBefore;
+  });
+  /** On stand-in work. */
+  const call = (...parameters: string[]) => {
+    const createEngine: typeof sdk.createEngine = (options) =>
+      sdk.createEngine({
+        ...options,
+        mode: 'in-process',
+        workerModule: join(import.meta.dirname, 'protocol-work.mjs'),
+      });
+    const common = ['--home', join(place.folder, 'home'), '--out', join(place.folder, 'out')];
+    return callIn({ loadSdk: async () => ({ ...sdk, createEngine }) as never }, ...parameters, ...common);
+  };
+  const run = (...more: string[]) =>
+    call(
+      'evaluate',
+      'dreambench-plus',
+      ...['--data', data, '--base', place.base, '--preset', 'dreambench-plus-sd15'],
+      ...['--subjects', '1', ...more],
+    );
+
+  test('it says what judging takes, what came of it and where to look', async () => {
+    const limits = ['--max-cost', '1', '--price', '10/30'];
+    const { code, out, err } = await run('--judge', server.url, '--runs', '1', ...limits);
+    expect(err).toMatch(/Judging takes 18 calls: 0\.0\d M tokens in and 0\.00 M out, about \$0\.[12]\d/);
+    expect(out).toMatch(/CP 0\.750 {2}PF 0\.750 {2}CP·PF 0\.563\nLook at .*report\.html/);
+    expect(code).toBe(0);
+    const json = await run('--judge', server.url, '--runs', '1', '--json');
+    expect(events(json.out).at(-1)).toMatchObject({
+      event: 'done',
+      stopped: null,
+      scores: { product: 0.563 },
+    });
+    expect(`${out}${err}${json.out}`).not.toContain('secret');
+  });
+
+  test('a wrong key is one line; a price that is none, wrong use', async () => {
+    server.behave = () => ({ status: 401, error: { message: `Incorrect API key: ${key}` } });
+    const { code, out, err } = await run('--judge', server.url);
+    expect(code).toBe(1);
+    expect(err.split('\n').filter((line) => line.startsWith('Error'))).toEqual([
+      expect.stringMatching(/^Error \(judge-access\): The judge at \S+ refuses the key of OPENAI_API_KEY/),
+    ]);
+    expect(`${out}${err}`).not.toContain('secret');
+    const cheap = await run('--judge', server.url, '--price', 'cheap');
+    expect(cheap).toMatchObject({ code: 2, err: expect.stringMatching(/--price cheap: write USD/) });
+    delete process.env['OPENAI_API_KEY'];
+    const missing = await run('--judge-model', 'gpt-4o');
+    expect(missing.err).toMatch(/Error \(judge-access\): .*OPENAI_API_KEY is not set/);
+    expect(place.calls.drawn.length).toBeLessThan(10);
+  });
+
+  test('the paper’s protocol, and what both cannot do without', async () => {
+    const folder = join(place.folder, 'dreambooth');
+    await paint(join(folder, 'dataset/duck_toy/00.jpg'), [1, 2, 3]);
+    const options = ['--base', place.base, '--set', 'steps=5'];
+    const paper = ['evaluate', 'paper', '--data', folder, '--encoder', `dino=${place.base}`];
+    const { code, out, err } = await call(...paper, ...options, '--prior', 'both');
+    expect(err).toMatch(/duck_toy images {2,}DINO 0\.\d{3} .*CLIP-I – /);
+    expect(err).toMatch(/Warning: vase is missing/);
+    expect(out).toMatch(/400 pictures of 1 subjects, 30 gaps\.\nLook at .*report\.html/);
+    expect(code).toBe(0);
+    expect(place.calls.learned.map(({ settings }) => settings['prior'])).toEqual(['images', 'none']);
+    expect(await call(...paper.slice(0, 4), '--encoder', 'vgg=/x', ...options)).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/--encoder vgg=\/x: write dino=PATH, clip=PATH, lpips=PATH/),
+    });
+    for (const protocol of ['paper', 'dreambench-plus']) {
+      expect((await call('evaluate', protocol, '--base', place.base)).err).toMatch(/--data is missing/);
+      expect((await call('evaluate', protocol, '--data', folder)).err).toMatch(/--base is missing/);
+    }
+  });
+});

@@ -1,0 +1,84 @@
+/** A server that answers chat completions as OpenAI's does, or as a test says. */
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+export interface Asked {
+  readonly authorization: string | undefined;
+  readonly body: {
+    readonly model: string;
+    readonly temperature: number;
+    readonly messages: {
+      role: string;
+      content: string | { type: string; text?: string; image_url?: { url: string; detail: string } }[];
+    }[];
+  };
+}
+
+export type Behaviour =
+  | { readonly say: string; readonly model?: string; readonly tokens?: [number, number] }
+  | { readonly refuse: string }
+  | { readonly status: number; readonly error?: object; readonly headers?: Record<string, string> }
+  | 'silence'
+  | 'hang-up';
+
+export interface FakeOpenAI {
+  readonly url: string;
+  readonly asked: Asked[];
+  /** What call `n` (from 0) is answered with. */
+  behave: (asked: Asked, n: number) => Behaviour;
+  close(): Promise<void>;
+}
+
+export async function startFakeOpenAI(): Promise<FakeOpenAI> {
+  const asked: Asked[] = [];
+  const server = createServer(async (request, response) => {
+    const one: Asked = {
+      authorization: request.headers.authorization,
+      body: JSON.parse(await textOf(request)),
+    };
+    const behaviour = fake.behave(one, asked.push(one) - 1);
+    if (behaviour === 'silence') return;
+    if (behaviour === 'hang-up') return void request.socket.destroy();
+    const send = (status: number, body: object, headers: Record<string, string> = {}) =>
+      response
+        .writeHead(status, { 'content-type': 'application/json', ...headers })
+        .end(JSON.stringify(body));
+    if ('status' in behaviour) {
+      send(behaviour.status, { error: behaviour.error ?? { message: 'no' } }, behaviour.headers);
+      return;
+    }
+    const refused = 'refuse' in behaviour;
+    const [prompt, completion] = ('tokens' in behaviour && behaviour.tokens) || [1000, 10];
+    const message = {
+      role: 'assistant',
+      content: refused ? null : behaviour.say,
+      refusal: refused ? behaviour.refuse : null,
+    };
+    send(200, {
+      id: 'chatcmpl-1',
+      object: 'chat.completion',
+      created: 0,
+      model: ('model' in behaviour && behaviour.model) || one.body.model,
+      choices: [{ index: 0, message, finish_reason: 'stop', logprobs: null }],
+      usage: { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion },
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const fake: FakeOpenAI = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
+    asked,
+    behave: () => ({ say: 'Score: 3' }),
+    close: () =>
+      new Promise((resolve) => {
+        server.closeAllConnections();
+        server.close(() => resolve());
+      }),
+  };
+  return fake;
+}
+
+async function textOf(request: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of request) text += chunk;
+  return text;
+}

@@ -1,0 +1,397 @@
+/** The judge's answers and what becomes of them, with the real client against a server of the test. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { inspect, promisify } from 'node:util';
+import sharp from 'sharp';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { InvalidOptionError, JudgeAccessError, JudgeUnreachableError, StoppedError } from '../../sdk/errors';
+import { type Judge, readScore } from '../../sdk/protocols/judge';
+import { judgeScores, type Rating } from '../../sdk/protocols/judge-scores';
+import {
+  type JudgedPicture,
+  type JudgingEstimate,
+  type JudgingLimits,
+  judgeAll,
+} from '../../sdk/protocols/judging';
+import { type OpenAIJudgeOptions, openJudge } from '../../sdk/protocols/openai-judge';
+import { type FakeOpenAI, startFakeOpenAI } from './fake-openai';
+import { paint } from './protocol-engine';
+
+test.each([
+  ['Score: 3', 3],
+  ['Analysis: it is all there.\nScore: 4', 4],
+  ['**Score:** 2', 2],
+  ['score: 0', 0],
+  ['Score: Good 3', 3],
+  ['I would give it a three.', null],
+  ['Score: 5', null],
+  ['Score: 10', null],
+  ['Score: 3.5', null],
+  ['Score: 3\nScore: 4', null],
+  ['Score: [0-4]', null],
+  ['', null],
+])('in %j the score is %j', (answer, score) => {
+  expect(readScore(answer)).toBe(score);
+});
+
+describe('from ratings to figures', () => {
+  const rating = (more: Partial<Rating>): Rating => ({
+    question: 'CP',
+    run: 0,
+    category: 'animal',
+    prompt: 0,
+    score: 4,
+    why: null,
+    ...more,
+  });
+
+  test('the product is of the means as they are rounded', () => {
+    // 12/28 = 0.42857 → 0.429 and 21/28 = 0.75: 0.429 · 0.75 = 0.32175 → 0.322; unrounded it were 0.32143 → 0.321.
+    const CP = [4, 4, 4, 0, 0, 0, 0].map((score) => rating({ score }));
+    const PF = [4, 4, 4, 4, 4, 1, 0].map((score) => rating({ question: 'PF', score }));
+    const scores = judgeScores([...CP, ...PF]);
+    expect(scores).toMatchObject({ CP: { mean: 0.429, sd: null }, PF: { mean: 0.75 }, product: 0.322 });
+  });
+
+  test('runs are means of their own, with the deviation of a sample; no score is counted and is no 0', () => {
+    // Runs of CP: 4, 2 → 0.75; 3 and no score → 0.75; 1, 1 → 0.25. Mean 0.58333, sd √(2·(1/6)² + (1/3)²)/√2 = 0.28868.
+    const scores = judgeScores([
+      rating({ score: 4 }),
+      rating({ score: 2, prompt: 5 }),
+      rating({ run: 1, score: 3, category: 'style' }),
+      rating({ run: 1, score: null, why: 'refusal' }),
+      rating({ run: 2, score: 1 }),
+      rating({ run: 2, score: 1, category: 'style' }),
+      rating({ question: 'PF', prompt: 3, score: 4 }),
+      rating({ question: 'PF', prompt: 4, score: 2 }),
+      rating({ question: 'PF', prompt: 6, score: 1 }),
+      rating({ question: 'PF', prompt: 7, score: null, why: 'prose' }),
+    ]);
+    expect(scores.CP).toEqual({ mean: 0.583, sd: 0.2887, rated: 5, noScore: 1 });
+    expect(scores.byCategory.style).toEqual({ mean: 0.5, sd: 0.3536, rated: 2, noScore: 0 });
+    expect(scores.byCategory.human).toEqual({ mean: null, sd: null, rated: 0, noScore: 0 });
+    expect(scores.byPromptType.photorealistic).toMatchObject({ mean: 1 });
+    expect(scores.byPromptType.style).toMatchObject({ mean: 0.375, rated: 2 });
+    expect(scores.byPromptType.imaginative).toEqual({ mean: null, sd: null, rated: 0, noScore: 1 });
+    expect(scores.noScore).toEqual({ refusal: 1, prose: 1, 'time-out': 0 });
+    expect(judgeScores([]).product).toBeNull();
+  });
+});
+
+let folder: string;
+let server: FakeOpenAI;
+let pictures: JudgedPicture[];
+const key = 'sk-very-secret-0123456789';
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'judge-'));
+  server = await startFakeOpenAI();
+  pictures = [];
+  for (const [i, category] of (['animal', 'style'] as const).entries()) {
+    const reference = join(folder, `reference-${i}.jpg`);
+    const picture = join(folder, `picture-${i}.png`);
+    await paint(reference, [10 * i, 0, 200]);
+    await paint(picture, [10 * i, 200, 0]);
+    pictures.push({
+      reference: { id: `r${i}`, category, number: '00', picture: reference, subject: 'dog', captions: [] },
+      prompt: 0,
+      caption: `a dog on the beach ${i}`,
+      picture,
+    });
+  }
+});
+afterEach(async () => {
+  await server.close();
+  rmSync(folder, { recursive: true });
+});
+
+const judge = (more: OpenAIJudgeOptions = {}) =>
+  openJudge({ endpoint: server.url, key, retries: 1, ...more });
+const ask = async (
+  by: Judge,
+  {
+    runs = 1,
+    onEstimate,
+    signal,
+    ...limits
+  }: JudgingLimits & {
+    runs?: number;
+    onEstimate?: (estimate: JudgingEstimate) => void;
+    signal?: AbortSignal;
+  } = {},
+) =>
+  judgeAll(
+    by,
+    folder,
+    pictures,
+    runs,
+    { concurrency: 1, ...limits },
+    { ...(onEstimate && { onEstimate }) },
+    signal,
+  );
+const rows = () =>
+  readFileSync(join(folder, 'answers.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+test('rubric, restatement, then the pictures in 512 pixels; who is shown what', async () => {
+  const { answers } = await ask(await judge());
+  expect(answers.map(({ question, score }) => [question, score])).toEqual([
+    ['CP', 3],
+    ['PF', 3],
+    ['CP', 3],
+    ['PF', 3],
+  ]);
+  const [subject, text, style] = server.asked;
+  expect(subject!.authorization).toBe(`Bearer ${key}`);
+  expect(subject!.body).toMatchObject({ model: 'gpt-4o-2024-05-13', temperature: 1 });
+  const { messages } = subject!.body;
+  expect(messages.map(({ role }) => role)).toEqual(['user', 'assistant', 'user']);
+  const shown = messages[2]!.content as { type: string; image_url: { url: string; detail: string } }[];
+  expect(shown.map(({ type }) => type)).toEqual(['image_url', 'image_url']);
+  // The picture is judged without its caption, and the caption without the reference.
+  expect(JSON.stringify(messages)).not.toContain('beach');
+  const colours: number[][] = [];
+  for (const { image_url } of shown) {
+    expect(image_url.detail).toBe('high');
+    const jpeg = Buffer.from(image_url.url.replace('data:image/jpeg;base64,', ''), 'base64');
+    expect(await sharp(jpeg).metadata()).toMatchObject({ format: 'jpeg', width: 512, height: 512 });
+    colours.push((await sharp(jpeg).stats()).channels.map(({ mean }) => Math.round(mean / 50) * 50));
+  }
+  expect(colours).toEqual([
+    [0, 0, 200],
+    [0, 200, 0],
+  ]);
+  expect(text!.body.messages[2]!.content).toMatchObject([
+    { type: 'text', text: 'a dog on the beach 0' },
+    { type: 'image_url' },
+  ]);
+  expect(messages[0]!.content).toMatch(/Facial features/);
+  expect(style!.body.messages[0]!.content).toMatch(/Brushwork/);
+  for (const { body } of [subject!, text!, style!])
+    expect(body.messages[0]!.content).toMatch(/0, very poor[\s\S]*4, excellent[\s\S]*Score: N/);
+});
+
+describe('no score, which is counted and never 0', () => {
+  test('prose, three times', async () => {
+    server.behave = ({ body }) => ({
+      say: JSON.stringify(body).includes('Brushwork') ? 'It is rather good.' : 'Score: 4',
+    });
+    const { answers } = await ask(await judge());
+    expect(answers[2]).toMatchObject({
+      score: null,
+      why: 'prose',
+      said: 'It is rather good.',
+      tries: 3,
+      tokens: { input: 3000, output: 30 },
+    });
+    expect(server.asked).toHaveLength(3 + 3);
+    expect(judgeScores(answers)).toMatchObject({
+      CP: { mean: 1, rated: 1, noScore: 1 },
+      noScore: { prose: 1, refusal: 0 },
+    });
+    // What was said stays said.
+    await ask(await judge());
+    expect(server.asked).toHaveLength(6);
+  });
+
+  test('prose, then a score', async () => {
+    server.behave = (_, n) => ({ say: n < 2 ? 'Hm.' : 'Score: 1' });
+    const { answers } = await ask(await judge());
+    expect(answers[0]).toMatchObject({ score: 1, why: null, tries: 3 });
+  });
+
+  test('a refusal, in the answer or instead of one', async () => {
+    server.behave = ({ body }, n) => {
+      if (JSON.stringify(body).includes('Brushwork'))
+        return { status: 400, error: { message: 'no', code: 'content_policy_violation' } };
+      return n < 3 ? { refuse: "I can't help with that." } : { say: 'Score: 2' };
+    };
+    const { answers } = await ask(await judge());
+    expect(answers.map(({ score, why }) => score ?? why)).toEqual(['refusal', 2, 'refusal', 2]);
+    expect(answers[0]!.said).toBe("I can't help with that.");
+  });
+
+  test('silence; it is asked again at the next start', async () => {
+    server.behave = ({ body }) =>
+      JSON.stringify(body).includes('Brushwork') ? 'silence' : { say: 'Score: 2' };
+    const { answers } = await ask(await judge({ timeout: 150, retries: 0 }));
+    expect(answers.map(({ score, why }) => score ?? why)).toEqual([2, 2, 'time-out', 2]);
+    server.behave = () => ({ say: 'Score: 4' });
+    const before = server.asked.length;
+    const again = await ask(await judge());
+    expect(again.answers.map(({ score }) => score)).toEqual([2, 2, 4, 2]);
+    expect(server.asked).toHaveLength(before + 1);
+  });
+});
+
+test('busy: it waits as long as it is told and tries again', async () => {
+  server.behave = (_, n) =>
+    n === 0 ? { status: 429, headers: { 'retry-after-ms': '20' } } : { say: 'Score: 3' };
+  const { answers } = await ask(await judge());
+  expect(answers.map(({ score }) => score)).toEqual([3, 3, 3, 3]);
+  expect(server.asked).toHaveLength(5);
+});
+
+test('down half-way, then gone on with: nothing is asked twice', async () => {
+  server.behave = (_, n) => (n < 2 ? { say: 'Score: 3' } : 'hang-up');
+  const failed = ask(await judge({ retries: 0 }), { runs: 3 });
+  await expect(failed).rejects.toThrow(JudgeUnreachableError);
+  await expect(failed).rejects.toThrow(/does not answer.*goes on from the answers that are there/s);
+  expect(rows()).toHaveLength(2);
+  server.asked.length = 0;
+  server.behave = () => ({ say: 'Score: 1' });
+  const { answers } = await ask(await judge(), { runs: 3, concurrency: 4 });
+  expect(server.asked).toHaveLength(10);
+  expect(answers.map(({ score }) => score)).toEqual([3, 3, ...Array.from({ length: 10 }, () => 1)]);
+  expect(new Set(answers.map((answer) => answer.key)).size).toBe(12);
+});
+
+test('stopped: what was answered stays', async () => {
+  const stop = new AbortController();
+  server.behave = (_, n) => {
+    if (n < 2) return { say: 'Score: 3' };
+    stop.abort();
+    return 'silence';
+  };
+  await expect(ask(await judge(), { signal: stop.signal })).rejects.toThrow(StoppedError);
+  expect(rows()).toHaveLength(2);
+});
+
+test('another judge, picture or caption is another question', async () => {
+  await ask(await judge());
+  await ask(await judge({ model: 'other' }));
+  expect(server.asked).toHaveLength(8);
+  await paint(pictures[0]!.picture, [1, 2, 3]);
+  await ask(await judge());
+  // Both questions are about the picture.
+  expect(server.asked).toHaveLength(10);
+  pictures[0] = { ...pictures[0]!, caption: 'a dog at home' };
+  await ask(await judge());
+  expect(server.asked).toHaveLength(11);
+});
+
+describe('the key', () => {
+  test.each([401, 403])('that is refused (%i) is one clear line without it', async (status) => {
+    server.behave = () => ({
+      status,
+      error: { message: `Incorrect API key provided: ${key}`, code: 'invalid_api_key' },
+    });
+    const error = await ask(await judge()).then(
+      () => expect.fail('it was taken'),
+      (cause: unknown) => cause as JudgeAccessError,
+    );
+    expect(error).toBeInstanceOf(JudgeAccessError);
+    expect(error.code).toBe('judge-access');
+    expect(error.message).toMatch(/^The judge at http:\S+ refuses the key of OPENAI_API_KEY \(\d+\)/);
+    expect(error.message).not.toContain('\n');
+    expect(inspect(error, { depth: 9 })).not.toContain('secret');
+    expect(server.asked).toHaveLength(1);
+  });
+
+  test('that is missing is told before anything is asked; a server of one’s own needs none', async () => {
+    const before = process.env['OPENAI_API_KEY'];
+    delete process.env['OPENAI_API_KEY'];
+    try {
+      await expect(openJudge()).rejects.toThrow(JudgeAccessError);
+      await expect(openJudge()).rejects.toThrow(/OPENAI_API_KEY is not set/);
+      await ask(await openJudge({ endpoint: server.url }));
+      process.env['OPENAI_API_KEY'] = key;
+      expect((await openJudge()).endpoint).toBe('https://api.openai.com/v1');
+    } finally {
+      if (before === undefined) delete process.env['OPENAI_API_KEY'];
+      else process.env['OPENAI_API_KEY'] = before;
+    }
+    expect(JSON.stringify(rows())).not.toContain('secret');
+  });
+
+  test('a model that is not there is a wrong option', async () => {
+    server.behave = () => ({ status: 404, error: { message: 'no such model' } });
+    await expect(ask(await judge({ model: 'gpt-none' }))).rejects.toThrow(/has no model gpt-none/);
+    await expect(judge({ endpoint: 'nowhere' })).rejects.toThrow(InvalidOptionError);
+  });
+});
+
+describe('what it costs', () => {
+  test('is told beforehand, by what is open', async () => {
+    const told: JudgingEstimate[] = [];
+    const onEstimate = (estimate: JudgingEstimate) => told.push(estimate);
+    await ask(await judge(), { runs: 2, onEstimate });
+    expect(told[0]).toMatchObject({ calls: 8, answered: 0, spent: 0 });
+    const { input, output } = told[0]!.tokens;
+    // Pictures are 255 tokens, CP has two of them, PF one.
+    expect(input).toBeGreaterThan(4 * 3 * 255);
+    expect(output).toBe(4 * 10 + 4 * 200);
+    expect(told[0]!.cost).toBeCloseTo((input * 5 + output * 15) / 1e6, 9);
+    const { spent } = await ask(await judge(), { runs: 3, onEstimate });
+    expect(told[1]).toMatchObject({ calls: 4, answered: 8 });
+    // 1000 tokens in and 10 out, as the server says, for twelve.
+    expect(told[1]!.spent).toBeCloseTo((8 * (1000 * 5 + 10 * 15)) / 1e6, 9);
+    expect(spent).toBeCloseTo((12 * (1000 * 5 + 10 * 15)) / 1e6, 9);
+    expect((await ask(await judge({ model: 'other' }))).spent).toBeNull();
+  });
+
+  test('more than the limit is not begun', async () => {
+    await expect(ask(await judge(), { maxCost: 0.001 })).rejects.toThrow(/cost about \$0\.0\d.*raise it/);
+    await expect(ask(await judge({ model: 'other' }), { maxCost: 9 })).rejects.toThrow(/is not known here/);
+    expect(server.asked).toHaveLength(0);
+    await ask(await judge({ model: 'other' }), { maxCost: 9, price: { input: 1, output: 1 } });
+    expect(server.asked).toHaveLength(4);
+  });
+
+  test('answers that are longer than foretold end it at the limit', async () => {
+    server.behave = () => ({ say: 'Score: 3', tokens: [1000, 10_000] });
+    const { answers, stopped, spent } = await ask(await judge(), { runs: 5, maxCost: 0.35 });
+    // Each takes 0.155: after two there is no room for a third.
+    expect(answers).toHaveLength(2);
+    expect(spent).toBeCloseTo(0.31, 9);
+    expect(stopped).toBe('$0.31 are spent, and maxCost is $0.35');
+  });
+
+  test('as does a number of calls', async () => {
+    const { answers, stopped } = await ask(await judge(), { maxCalls: 3 });
+    expect(answers).toHaveLength(3);
+    expect(stopped).toMatch(/3 calls were made/);
+    expect((await ask(await judge(), { maxCalls: 3 })).stopped).toBeNull();
+    expect(server.asked).toHaveLength(4);
+  });
+
+  test('calls a minute are spread', async () => {
+    const at: number[] = [];
+    server.behave = () => {
+      at.push(performance.now());
+      return { say: 'Score: 3' };
+    };
+    await ask(await judge({ callsPerMinute: 600 }), { concurrency: 4 });
+    // 100 ms each; the first at once.
+    expect(at[3]! - at[0]!).toBeGreaterThan(250);
+    await expect(judge({ callsPerMinute: 0 })).rejects.toThrow(InvalidOptionError);
+  });
+});
+
+test('without the package it says which', async () => {
+  // In a process whose modules come from where there is no openai.
+  const hook = `export async function resolve(name, context, next) {
+    if (name !== 'openai') return next(name, context);
+    throw Object.assign(new Error('Cannot find package openai'), { code: 'ERR_MODULE_NOT_FOUND' });
+  }`;
+  const script = `
+    import { register } from 'node:module';
+    import { openJudge } from ${JSON.stringify(join(import.meta.dirname, '../../sdk/protocols/openai-judge.ts'))};
+    register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(hook)}`)});
+    const error = await openJudge({ endpoint: 'http://127.0.0.1:9', key: 'k' }).catch((cause) => cause);
+    console.log(error.code, error.message);
+  `;
+  const file = join(folder, 'script.mts');
+  writeFileSync(file, script);
+  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', tsx, file]);
+  expect(stdout.trim()).toBe(
+    'missing-package A judge needs the package openai, which is not installed: npm install openai',
+  );
+});

@@ -1,0 +1,312 @@
+import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { InvalidOptionError, MissingFileError, StoppedError, TrainingDivergedError } from '../../sdk/errors';
+import { openPaperDataset } from '../../sdk/protocols/paper-dataset';
+import type { PaperMeasure } from '../../sdk/protocols/paper-measures';
+import { paperPrompt, paperPrompts, paperSubjects } from '../../sdk/protocols/paper-prompts';
+import { evaluatePaper, type PaperEvaluationRequest } from '../../sdk/protocols/paper-protocol';
+import { differences, paperReport, reportPaper } from '../../sdk/protocols/paper-report';
+import { markdownReport } from '../../sdk/reports/markdown';
+import { subjectNames } from '../../sdk/subjects/subjects';
+import type { ProgressEvent } from '../../sdk/work/progress';
+import { paint, placeForTests } from './protocol-engine';
+
+describe('the lists', () => {
+  test('thirty subjects of fifteen classes, nine of them live, in 158 pictures', () => {
+    expect(paperSubjects).toHaveLength(30);
+    expect(new Set(paperSubjects.map(({ name }) => name)).size).toBe(30);
+    expect(new Set(paperSubjects.map(({ className }) => className)).size).toBe(15);
+    expect(paperSubjects.filter(({ live }) => live).map(({ name }) => name)).toEqual([
+      'cat',
+      'cat2',
+      'dog',
+      'dog2',
+      'dog3',
+      'dog5',
+      'dog6',
+      'dog7',
+      'dog8',
+    ]);
+    expect(paperSubjects.reduce((sum, { pictures }) => sum + pictures, 0)).toBe(158);
+  });
+
+  test.each([
+    [false, { recontextualisation: 20, property: 5 }],
+    [true, { recontextualisation: 10, accessorisation: 10, property: 5 }],
+  ])('25 prompts, live: %s', (live, kinds) => {
+    const prompts = paperPrompts({ live });
+    expect(prompts).toHaveLength(25);
+    expect(new Set(prompts.map(({ text }) => text)).size).toBe(25);
+    for (const { text } of prompts) expect(text.match(/\{\}/g)).toHaveLength(1);
+    const counted: Record<string, number> = {};
+    for (const { kind } of prompts) counted[kind] = (counted[kind] ?? 0) + 1;
+    expect(counted).toEqual(kinds);
+  });
+
+  test('both kinds share the first ten and the last five', () => {
+    const [objects, live] = [paperPrompts({ live: false }), paperPrompts({ live: true })];
+    expect(live.slice(0, 10)).toEqual(objects.slice(0, 10));
+    expect(live.slice(20)).toEqual(objects.slice(20));
+    expect(paperPrompt(live[10]!, 'olis dog')).toBe('a olis dog wearing a red hat');
+    expect(paperPrompt(objects[24]!, 'olis toy')).toBe('a cube shaped olis toy');
+  });
+});
+
+const place = placeForTests();
+let data: string;
+
+/** Two subjects of thirty: a backpack's six pictures, of a dog's five one broken and one not there. */
+beforeEach(async () => {
+  data = join(place.folder, 'dreambooth');
+  for (let i = 0; i < 6; i++) await paint(join(data, 'dataset/backpack', `0${i}.jpg`), [200, 100, 0]);
+  for (let i = 0; i < 3; i++) await paint(join(data, 'dataset/dog', `0${i}.jpg`), [0, 0, 255]);
+  writeFileSync(join(data, 'dataset/dog/03.jpg'), 'no picture');
+  writeFileSync(join(data, 'dataset/references_and_licenses.txt'), 'credits');
+});
+
+const request = (more: Partial<PaperEvaluationRequest> = {}): PaperEvaluationRequest => ({
+  data,
+  folder: join(place.folder, 'out'),
+  base: place.base,
+  settings: { steps: 10 },
+  pictures: 2,
+  classPictures: 3,
+  drawing: { steps: 2, width: 16, height: 16 },
+  encoders: { dino: '/dino', clip: '/clip', lpips: '/lpips' },
+  ...more,
+});
+const evaluate = (more: Partial<PaperEvaluationRequest> = {}) =>
+  evaluatePaper(place.engine, request(more), () => {});
+
+test('the dataset is the repository or its folder, and says what is missing', async () => {
+  const whole = await openPaperDataset(data);
+  expect(await openPaperDataset(join(data, 'dataset'))).toEqual(whole);
+  expect(whole.subjects.map(({ name, photos }) => [name, photos.length])).toEqual([
+    ['backpack', 6],
+    ['dog', 3],
+  ]);
+  expect(whole.gaps).toContain('dog/03.jpg cannot be read and is left out');
+  expect(whole.gaps).toContain('dog has 4 pictures; 5 were published');
+  expect(whole.gaps.filter((gap) => gap.includes(' is missing'))).toHaveLength(28);
+  await expect(openPaperDataset(join(data, 'nowhere'))).rejects.toThrow(MissingFileError);
+  await expect(openPaperDataset(place.base)).rejects.toThrow(InvalidOptionError);
+});
+
+test('both arms, from folder to report', { timeout: 60_000 }, async () => {
+  const told: PaperMeasure[] = [];
+  const arms = ['images', 'none'] as const;
+  const evaluation = await evaluatePaper(place.engine, request({ arms, pictures: 4 }), (one) =>
+    told.push(one),
+  );
+
+  const { learned, drawn } = place.calls;
+  expect(
+    learned.map(({ className, settings: { preset, prior, steps } }) => [className, preset, prior, steps]),
+  ).toEqual([
+    ['backpack', 'paper', 'images', 10],
+    ['backpack', 'paper', 'none', 10],
+    ['dog', 'paper', 'images', 10],
+    ['dog', 'paper', 'none', 10],
+  ]);
+  expect(learned[2]!.photos.map(({ name }) => name)).toEqual(['00.jpg', '01.jpg', '02.jpg']);
+  // Twenty-five prompts and the bare class, of each subject in each arm.
+  expect(drawn).toHaveLength(4 * 26);
+  expect(drawn[0]).toMatchObject({ text: 'a olis backpack in the jungle', seeds: [0, 1, 2, 3], steps: 2 });
+  expect(drawn[2 * 26 + 10]).toMatchObject({ text: 'a olis dog wearing a red hat', seeds: [40, 41, 42, 43] });
+  const bare = drawn[25]!;
+  expect(bare).toMatchObject({ text: 'a backpack', seeds: [100, 101, 102] });
+  expect(bare.subjects.map(({ subject }) => subject.name)).toEqual([learned[0]!.name]);
+
+  expect(evaluation.pictures).toHaveLength(4 * 103);
+  const rows = readFileSync(join(place.folder, 'out/pictures.jsonl'), 'utf8').trim().split('\n');
+  expect(rows).toHaveLength(4 * 103);
+  const row = JSON.parse(rows[5]!);
+  expect(row).toMatchObject({
+    subject: 'backpack',
+    arm: 'images',
+    prompt: 1,
+    text: 'a olis backpack in the snow',
+    seed: 5,
+    file: expect.stringMatching(/^pictures\/backpack-images-[0-9a-f]{6}\/01-1\.png$/),
+  });
+  for (const { file } of evaluation.pictures)
+    expect(existsSync(join(place.folder, 'out', file)), file).toBe(true);
+  // What was learned made room.
+  expect(subjectNames(place.engine.home)).toEqual([]);
+
+  // By hand: pictures are [seed, 128, 64], the backpack's photos [200, 100, 0], texts grey.
+  expect(told).toEqual(evaluation.measures);
+  const [backpack, , dog] = evaluation.measures;
+  const cosineTo = (to: number[], seeds: number[]) =>
+    seeds
+      .map((seed) => {
+        const one = [seed, 128, 64];
+        const dot = one.reduce((sum, value, i) => sum + value * to[i]!, 0);
+        return dot / (Math.hypot(...one) * Math.hypot(...to));
+      })
+      .reduce((sum, value) => sum + value, 0) / seeds.length;
+  const seeds = Array.from({ length: 100 }, (_, i) => i);
+  expect(backpack!.values.DINO).toBeCloseTo(cosineTo([200, 100, 0], seeds), 5);
+  expect(backpack!.values['CLIP-I']).toBeCloseTo(cosineTo([200, 100, 0], seeds), 5);
+  expect(backpack!.values['CLIP-T']).toBeCloseTo(cosineTo([1, 1, 1], seeds), 5);
+  expect(backpack!.values.PRES).toBeCloseTo(cosineTo([200, 100, 0], [100, 101, 102]), 5);
+  // Of four seeds in a row the pairs differ by 1, 1, 1, 2, 2 and 3.
+  expect(backpack!.values.DIV).toBeCloseTo((1 + 1 + 1 + 4 + 4 + 9) / 6 / 255 ** 2, 9);
+  expect(backpack!.values['photos DINO']).toBeCloseTo(1, 5);
+  expect(dog!.values.DINO).toBeCloseTo(cosineTo([0, 0, 255], seeds), 5);
+  expect(dog).toMatchObject({ subject: 'dog', photos: 3, pictures: 100, classPictures: 3 });
+
+  // CLIP-T reads prompts without the identifier.
+  const texts = place.calls.embedded.filter(({ kind }) => kind === 'clip').flatMap((one) => one.texts);
+  expect(texts).toContain('a dog wearing a red hat');
+  expect(texts.filter((text) => text.includes('olis'))).toEqual([]);
+
+  const { files } = reportPaper(evaluation, join(place.folder, 'out'));
+  expect(files.map((file) => file.split('/').at(-1))).toEqual(['report.html', 'report.md', 'result.json']);
+  const text = readFileSync(files[1]!, 'utf8');
+  expect(text).toContain('| published: DreamBooth, Stable Diffusion | 30 | 0.668 | 0.803 | 0.305 |');
+  expect(text).toMatch(/\| here: with class images \| 2 \| 0\.\d{3} \[/);
+  expect(text).toContain('| without − with | subjects | difference | up | down | published |');
+  expect(text).toContain('dog/03.jpg cannot be read and is left out');
+  expect(text).toContain('duck_toy is missing');
+  expect(text).toContain('2 subjects were measured; table 1 is of 30');
+  expect(text).toContain('DINO and PRES by dino of the test; the paper: ViT-S/16');
+  const result = JSON.parse(readFileSync(files[2]!, 'utf8'));
+  expect(result.means[0]).toMatchObject({ arm: 'images', subjects: 2 });
+  expect(result.about).toMatchObject({
+    preset: 'paper',
+    withIdentifier: false,
+    subjects: ['backpack', 'dog'],
+  });
+});
+
+describe('stopped and gone on with', () => {
+  /** Runs until `when` says so, then again to the end. */
+  async function interrupted(
+    when: (event: ProgressEvent) => boolean,
+    more: Partial<PaperEvaluationRequest> = {},
+  ) {
+    const stop = new AbortController();
+    const onProgress = (event: ProgressEvent) => {
+      if (when(event)) stop.abort();
+    };
+    const first = evaluatePaper(place.engine, request(more), () => {}, { onProgress, signal: stop.signal });
+    await expect(first).rejects.toThrow(StoppedError);
+    const before = { learned: place.calls.learned.length, drawn: place.calls.drawn.length };
+    const evaluation = await evaluate(more);
+    return { before, evaluation };
+  }
+  const distinct = (files: readonly { file: string }[]) => new Set(files.map(({ file }) => file)).size;
+
+  test('in a training, which goes on from its checkpoint', async () => {
+    const at = (event: ProgressEvent) =>
+      event.kind === 'step-end' && event.phase === 'train' && event.step === 5;
+    const { before, evaluation } = await interrupted(at, { keepSubjects: true });
+    expect(before).toEqual({ learned: 1, drawn: 0 });
+    expect(evaluation.pictures).toHaveLength(106);
+    // The first is taken up again, the second is learned.
+    expect(place.calls.learned.map(({ name }) => name.slice(0, 11))).toEqual([
+      'paper-backp',
+      'paper-backp',
+      'paper-dog-i',
+    ]);
+    const [name] = subjectNames(place.engine.home);
+    const weights = readFileSync(join(place.engine.home.subjects, name!, 'lora.safetensors'), 'utf8');
+    expect(weights).toMatch(/^resumed from [1-9]/);
+  });
+
+  test('among the pictures: none is drawn twice, nothing is learned twice', async () => {
+    let prompts = 0;
+    const at = (event: ProgressEvent) =>
+      event.kind === 'step-end' && event.phase === 'sample' && event.step === 0 && ++prompts === 8;
+    const { before, evaluation } = await interrupted(at);
+    expect(before).toEqual({ learned: 1, drawn: 8 });
+    expect(place.calls.learned).toHaveLength(2);
+    // The eighth had not come to its end.
+    expect(place.calls.drawn).toHaveLength(2 * 26 + 1);
+    expect(evaluation.pictures).toHaveLength(106);
+    expect(distinct(evaluation.pictures)).toBe(106);
+  });
+
+  test('while measuring, and afterwards nothing is left to do', async () => {
+    const at = (event: ProgressEvent) => event.kind === 'step-end' && event.phase === 'measure';
+    await interrupted(at);
+    const { learned, drawn, embedded } = place.calls;
+    const counts = [learned.length, drawn.length, embedded.length];
+    const again = await evaluate();
+    expect([learned.length, drawn.length, embedded.length]).toEqual(counts);
+    expect(again.measures).toHaveLength(2);
+  });
+
+  test('with a row that was broken off, and a picture that went missing', async () => {
+    const first = await evaluate();
+    const out = join(place.folder, 'out');
+    const rows = readFileSync(join(out, 'pictures.jsonl'), 'utf8').trim().split('\n');
+    writeFileSync(join(out, 'pictures.jsonl'), `${rows.slice(0, -1).join('\n')}\n`);
+    appendFileSync(join(out, 'pictures.jsonl'), rows.at(-1)!.slice(0, 20));
+    rmSync(join(out, first.pictures[9]!.file));
+    const drawn = place.calls.drawn.length;
+    const again = await evaluate();
+    expect(again.pictures).toEqual(first.pictures);
+    expect(place.calls.drawn.slice(drawn).map(({ seeds }) => seeds)).toEqual([[9], [52]]);
+    expect(existsSync(join(out, first.pictures[9]!.file))).toBe(true);
+    // The rest of the broken row has not swallowed the one after it.
+    expect((await evaluate()).pictures).toEqual(first.pictures);
+    expect(place.calls.drawn).toHaveLength(drawn + 2);
+  });
+
+  test('other settings are another run, whose pictures lie apart', async () => {
+    const first = await evaluate({ subjects: 1 });
+    const other = await evaluate({ subjects: 1, settings: { steps: 9 } });
+    expect(place.calls.learned).toHaveLength(2);
+    expect(other.pictures[0]!.file).not.toBe(first.pictures[0]!.file);
+    expect(readdirSync(join(place.folder, 'out/pictures'))).toHaveLength(2);
+  });
+});
+
+describe('what is not there', () => {
+  test('a metric without its encoder is not measured, and never 0', async () => {
+    const evaluation = await evaluate({ encoders: { dino: '/dino' }, subjects: 1 });
+    const [{ values }] = evaluation.measures as [PaperMeasure];
+    expect(values).toMatchObject({ 'CLIP-I': null, 'CLIP-T': null, DIV: null, 'photos CLIP-I': null });
+    expect(values.DINO).toBeGreaterThan(0);
+    const text = markdownReport(paperReport(evaluation));
+    expect(text).toMatch(/here: with class images \| 1 \| 0\.\d+ \[[^|]*\| not measured \| not measured \|/);
+    expect(text).not.toMatch(/NaN|undefined|\| 0\.000/);
+    expect(differences(evaluation)).toContain('DIV is not measured: no encoder was given.');
+    expect(evaluation.gaps.at(-1)).toBe('1 subjects that are there were left out, as asked');
+  });
+
+  test('a training that diverges is a gap, and the others go on', async () => {
+    place.calls.failures['backpack'] = new TrainingDivergedError(3, Number.NaN);
+    const evaluation = await evaluate();
+    expect(evaluation.measures.map(({ subject }) => subject)).toEqual(['dog']);
+    expect(evaluation.gaps.at(-1)).toMatch(/^backpack, images: /);
+  });
+
+  test('a drawn picture that cannot be read any more is left out by name', async () => {
+    const first = await evaluate({ encoders: {}, subjects: 1 });
+    const { file } = first.pictures[0]!;
+    writeFileSync(join(place.folder, 'out', file), 'no picture');
+    const again = await evaluate({ subjects: 1 });
+    expect(again.measures[0]).toMatchObject({ pictures: 49 });
+    expect(again.gaps.at(-1)).toMatch(`${file} is left out`);
+  });
+
+  test('of one picture a prompt there is no diversity', async () => {
+    const [measure] = (await evaluate({ pictures: 1, subjects: 1 })).measures;
+    expect(measure!.values.DIV).toBeNull();
+    expect(measure!.values.DINO).not.toBeNull();
+  });
+
+  test.each([
+    [{ settings: { prior: 'none' } }, /said by arms/],
+    [{ pictures: 0 }, /pictures is 0/],
+    [{ arms: [] }, /arms is 0/],
+    [{ subjects: 0 }, /subjects is 0/],
+  ] as const)('%j is refused', async (more, message) => {
+    await expect(evaluate(more)).rejects.toThrow(message);
+    await expect(evaluate(more)).rejects.toThrow(InvalidOptionError);
+  });
+});
