@@ -92,6 +92,11 @@ export type { Limits } from './operations/limits';
 export { defineOperation, type Effect, type HostKind, nameAt, type Operation } from './operations/operation';
 export { consentWords } from './operations/personalize';
 export type { Caller } from './operations/rights';
+export type { Advice } from './protocols/card-advice';
+export type { CardFigures, CoursePoint, JudgedCardPicture, Measured } from './protocols/card-figures';
+export type { SubjectCard, SubjectCardRequest } from './protocols/subject-card';
+export { measureSubject } from './protocols/subject-card';
+export { cardLines, reportSubject } from './protocols/subject-card-report';
 export { type ToyArmName, toyArmNames, toyArms } from './protocols/toybox-arms';
 export type { ToyEvaluationRequest, ToyRow } from './protocols/toybox-evaluation';
 export { evaluateToybox, toyDevelopmentSubjects, toyTestSubjects } from './protocols/toybox-evaluation';
@@ -119,6 +124,8 @@ export {
   priorKinds,
   settingNames,
 } from './work/personalization-settings';
+export type { EncoderFile, EncoderKind } from './work/picture-encoder';
+export { encoderKinds } from './work/picture-encoder';
 export type { MadePicture } from './work/picture-record';
 export type {
   Estimate,

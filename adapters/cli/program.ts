@@ -244,7 +244,14 @@ export function createProgram(
   computing(
     command('evaluate', 'measure how well subjects are learned', 'dreambooth evaluate toybox --seeds 2'),
   )
-    .argument('<protocol>', '"toybox": new subjects of the embedded world, measured by the truth')
+    .argument('[protocol]', '"toybox": new subjects of the embedded world, measured by the truth')
+    .option('--subject <name>', 'a subject of your own in place of a protocol: its card, with advice')
+    .option('--pictures <n>', 'with --subject, pictures of each scene (default: 2)', whole)
+    .option(
+      '--encoder <kind=path>',
+      'what looks at the pictures, as dino=PATH, clip=PATH, lpips=PATH; may be repeated',
+      collect,
+    )
     .option('--subjects <n>', 'how many subjects (default: 5)', whole)
     .option('--seeds <n>', 'how many trainings of each in the main arms (default: 3)', whole)
     .option('--arms <name...>', 'which ways to learn (default: all)')

@@ -26,8 +26,9 @@ export const meanPairCosine = (some: readonly Vector[], others: readonly Vector[
   mean(some.map((one) => mean(others.map((other) => cosine(one, other)))));
 
 /** CLIP-T: mean cosine of each picture with its own prompt. */
-export const promptCosine = (pairs: readonly { readonly picture: Vector; readonly prompt: Vector }[]): number =>
-  mean(pairs.map(({ picture, prompt }) => cosine(picture, prompt)));
+export const promptCosine = (
+  pairs: readonly { readonly picture: Vector; readonly prompt: Vector }[],
+): number => mean(pairs.map(({ picture, prompt }) => cosine(picture, prompt)));
 
 /**
  * DIV: mean LPIPS between the pictures of one prompt, over the prompts; higher is more various. Embeddings are those of
