@@ -109,6 +109,7 @@ export { schedulerNames } from './schedulers/index';
 export type { Home } from './subjects/home';
 export { defaultHomeFolder, openHome } from './subjects/home';
 export { subjectWords } from './subjects/prompt';
+export { chooseSnapshot, snapshotSteps } from './subjects/snapshots';
 export type { ExportFormat, ExportOptions } from './subjects/subject-export';
 export { exportFormats } from './subjects/subject-export';
 export { likelyMeant } from './subjects/subject-name';

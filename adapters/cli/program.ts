@@ -195,6 +195,17 @@ export function createProgram(
     .action(async (name, newName, _, self) =>
       (await import('./subjects')).renameCommand(session, name, newName, self.optsWithGlobals()),
     );
+  command(
+    'choose',
+    'take the weights of an earlier step, where they were kept',
+    'dreambooth subjects choose rex --step 400',
+    subjects,
+  )
+    .argument('<name>')
+    .option('--step <n>', 'one of those that were kept; the last ones stay beside them', whole)
+    .action(async (name, _, self) =>
+      (await import('./subjects')).chooseCommand(session, name, self.optsWithGlobals()),
+    );
   command('delete', 'remove it for good', 'dreambooth subjects delete rex', subjects)
     .argument('<name>')
     .action(async (name, _, self) =>

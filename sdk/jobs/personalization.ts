@@ -1,11 +1,12 @@
 /** One personalisation from request to subject: name, job, the engine's work, and every way it can end. */
 import { randomUUID } from 'node:crypto';
-import { cpSync } from 'node:fs';
+import { cpSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFailure } from '../checkpoint/write-failure';
 import { InvalidOptionError, JobStateError, NameTakenError } from '../errors';
 import type { WorkerProcess } from '../runtime/worker-process';
 import type { Home } from '../subjects/home';
+import { snapshotSteps, snapshotsFolder } from '../subjects/snapshots';
 import { createSubject, isSubjectOf, listSubjects, readSubject, type Subject } from '../subjects/subjects';
 import { type Preset, presets } from '../training/presets';
 import type { PersonalizationJob } from '../work/personalization-job';
@@ -301,6 +302,7 @@ function keepSubject(home: Home, held: HeldJob<PersonalizationRecord>, draft: Su
     throw writeFailure(draft.folder, error);
   }
   const { identifier, instancePrompt, kind, settings, steps } = draft;
+  countOn(draft.folder, job.continueFrom?.steps ?? 0);
   const record = {
     id: randomUUID(),
     className: job.className,
@@ -325,6 +327,17 @@ function keepSubject(home: Home, held: HeldJob<PersonalizationRecord>, draft: Su
     consent: job.consent,
   };
   return createSubject(home, job.name, record, draft.folder, job.continueFrom?.id);
+}
+
+/** Kept steps are counted from the subject's beginning, as its own are, not from where this run went on. */
+function countOn(folder: string, before: number): void {
+  if (before === 0) return;
+  // The last first, or one would land on the next.
+  for (const step of snapshotSteps(folder).reverse())
+    renameSync(
+      join(folder, snapshotsFolder, String(step)),
+      join(folder, snapshotsFolder, String(step + before)),
+    );
 }
 
 /** What can be said without a tokenizer; the engine checks the rest. */

@@ -120,8 +120,8 @@ export function adviceOn(subject: Subject, { figures, course, best }: Judged): A
 const choose = (name: string, step: number) => `dreambooth subjects choose ${name} --step ${step}`;
 
 /** From the photos that are kept with it. */
-const again = ({ folder, className, base }: Subject, name: string, how: string) =>
-  `dreambooth personalize ${quotedWord(join(folder, 'photos'))} --class ${quotedWord(className)} --name ${name} --base ${quotedWord(base.path)} ${how}`;
+const again = ({ folder, photos, className, base }: Subject, name: string, how: string) =>
+  `dreambooth personalize ${photos.flatMap(({ file }) => (file === undefined ? [] : [quotedWord(join(folder, file))])).join(' ')} --class ${quotedWord(className)} --name ${name} --base ${quotedWord(base.path)} ${how}`;
 
 /** As a shell takes it for one word. */
 const quotedWord = (text: string) =>

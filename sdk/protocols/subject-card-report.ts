@@ -1,6 +1,6 @@
 /** The card of a subject as lines, and as a report with every picture beside the photo most like it. */
 import { readFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { type ContactSheetRow, contactSheet } from '../images/contact-sheet';
 import { writePng } from '../images/png';
 import { readImage } from '../images/read-image';
@@ -169,7 +169,7 @@ function pictureBlocks({ scenes, subject, class: ofClass }: SubjectCard, folder:
       String(seed),
       shown(identity),
       shown(promptFollowing),
-      basename(nearest.photo),
+      subject.photos.find(({ file }) => file === nearest.photo)!.name,
       shown(nearest.likeness),
     ]),
   );

@@ -41,7 +41,7 @@ export interface SubjectCard {
   readonly subject: Pick<Subject, 'name' | 'id' | 'className' | 'kind' | 'steps' | 'folder' | 'seed'> & {
     readonly base: string;
     readonly prior: string | null;
-    readonly photos: readonly string[];
+    readonly photos: readonly { readonly name: string; readonly file: string }[];
   };
   readonly instruments: Sight['instruments'];
   /** What no instrument was there for, and what would be one. */
@@ -70,7 +70,8 @@ export async function measureSubject(
   if (!Number.isSafeInteger(pictures) || pictures < 1 || pictures > 100)
     throw new InvalidOptionError('pictures', `pictures is ${pictures}: give a whole number from 1 to 100.`);
   const subject = readSubject(engine.home, name);
-  const photos = photosOf(subject);
+  const kept = photosOf(subject);
+  const photos = kept.map(({ file }) => file);
   const oracle = oracleOf(subject);
   const target = resolve(folder);
   makeFolders(target);
@@ -104,7 +105,7 @@ export async function measureSubject(
       folder: subject.folder,
       base: subject.base.path,
       prior,
-      photos,
+      photos: kept,
     },
     instruments: sight.instruments,
     notMeasured: notMeasured(sight),
@@ -118,14 +119,16 @@ export async function measureSubject(
   };
 }
 
-function photosOf({ name, folder, photos }: Subject): string[] {
-  const files = photos.flatMap(({ file }) => (file === undefined ? [] : [join(folder, file)]));
+function photosOf({ name, folder, photos }: Subject): SubjectCard['subject']['photos'] {
+  const files = photos.flatMap(({ name: called, file }) =>
+    file === undefined ? [] : [{ name: called, file: join(folder, file) }],
+  );
   if (files.length === 0)
     throw new InvalidOptionError(
       'subject',
       `@${name} keeps no photos, having been made elsewhere or by an earlier version, and they are what it is measured by: learn it here from its photos.`,
     );
-  const gone = files.find((file) => !existsSync(file));
+  const gone = files.find(({ file }) => !existsSync(file))?.file;
   if (gone === undefined) return files;
   throw new MissingFileError(gone, `${gone}, a photo of @${name}, is gone: learn the subject anew.`);
 }
