@@ -55,6 +55,18 @@ export function createProgram(
       ]),
     )
     .option('--checkpoint-every <n>', 'steps between checkpoints', whole)
+    .addOption(
+      new Option(
+        '--keep <which>',
+        'whose weights are kept: of the last step, every sample, the best',
+      ).choices(['last', 'every', 'best']),
+    )
+    .addOption(
+      new Option('--stop-when <when>', 'make all steps, or end when the samples grow no better').choices([
+        'steps',
+        'good',
+      ]),
+    )
     .option('--set <key=value>', 'any training setting; may be repeated', collect)
     .action(async (photos, _, self) =>
       (await import('./personalize')).personalizeCommand(session, photos, self.optsWithGlobals()),

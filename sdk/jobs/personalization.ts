@@ -12,6 +12,7 @@ import { type Preset, presets } from '../training/presets';
 import type { PersonalizationJob } from '../work/personalization-job';
 import { checkSettings, type PersonalizationSettings } from '../work/personalization-settings';
 import type { SubjectDraft } from '../work/run-personalization';
+import { scoringEncoders, withEncoders } from '../work/scoring-encoders';
 import { autoencoderPath, baseName, basePath } from './base-path';
 import { continuedPhotos, continuedSettings, continuedSubject } from './continuation';
 import type { PersonalizationRecord } from './job-record';
@@ -79,14 +80,17 @@ export async function startPersonalization(
   const { images, name = source?.name, identifier = source?.identifier ?? null } = request;
   const className = checkClass(request.className ?? source?.className ?? '');
   const given = checkSettings(request.settings ?? {});
-  const settings = source
-    ? continuedSettings(source, given, { className, identifier: identifier ?? source.identifier })
-    : given;
+  const settings = withEncoders(
+    source
+      ? continuedSettings(source, given, { className, identifier: identifier ?? source.identifier })
+      : given,
+  );
   const preset: Preset | undefined = settings.preset && presets[settings.preset];
   // The same draws over again would add less than others.
   const seed = request.seed ?? (source ? source.seed + 1 : (preset?.seed ?? 0));
   const base = baseName(home, request.base ?? source?.base.path ?? defaults.base);
-  basePath(base);
+  // Also: whether there is something to score by, before anything is made.
+  scoringEncoders(settings, basePath(base));
   const vae = autoencoderPath(request.vae ?? source?.base.vae ?? defaults.vae);
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new InvalidOptionError('seed', `seed is ${seed}: give a whole number from 0 on.`);

@@ -1,13 +1,10 @@
 /** What the instruments at hand see on the pictures of a card: each measure by the best of them, or by none. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { InvalidOptionError } from '../errors';
 import { cosine, squaredDistance } from '../evaluation/embedding-metrics';
 import { rmsDifference } from '../evaluation/pixels';
 import { askedClauses, showsAsked } from '../evaluation/scene-prompts';
 import { preprocess } from '../images/preprocess';
 import { readImage } from '../images/read-image';
-import { basePath } from '../jobs/base-path';
 import type { Engine } from '../jobs/engine';
 import type { RunOptions } from '../jobs/run-options';
 import { subjectWords } from '../subjects/prompt';
@@ -37,12 +34,6 @@ export interface Sight {
 
 /** Subjects are known by the first of these that is given. */
 const ofIdentity = ['oracle', 'dino', 'dreamsim', 'clip'] as const;
-
-/** The oracle of a subject's base, where that is the embedded one. */
-export function oracleOf({ base }: Subject): EncoderFile | undefined {
-  const path = join(basePath(base.path), 'oracle');
-  return existsSync(join(path, 'model.safetensors')) ? { kind: 'oracle', path } : undefined;
-}
 
 /** Rejects with what `embed` of the engine does, and InvalidOptionError for two encoders of a kind. */
 export async function lookAt(

@@ -8,10 +8,12 @@ import { join, relative, resolve } from 'node:path';
 import { makeFolders } from '../checkpoint/write-failure';
 import { InvalidOptionError, MissingFileError } from '../errors';
 import { photoScenePrompts, toyScenePrompts } from '../evaluation/scene-prompts';
+import { basePath } from '../jobs/base-path';
 import type { Engine } from '../jobs/engine';
 import type { RunOptions } from '../jobs/run-options';
 import { readSubject, type Subject } from '../subjects/subjects';
 import type { EncoderFile } from '../work/picture-encoder';
+import { oracleIn } from '../work/scoring-encoders';
 import { type Advice, adviceOn } from './card-advice';
 import {
   anchorsOf,
@@ -24,7 +26,7 @@ import {
   judgedPicture,
 } from './card-figures';
 import { type CardPicture, type CardPictures, type CardScene, drawCard } from './card-pictures';
-import { lookAt, oracleOf, type Sight } from './card-sight';
+import { lookAt, type Sight } from './card-sight';
 
 export interface SubjectCardRequest {
   /** In the engine's home. */
@@ -72,7 +74,7 @@ export async function measureSubject(
   const subject = readSubject(engine.home, name);
   const kept = photosOf(subject);
   const photos = kept.map(({ file }) => file);
-  const oracle = oracleOf(subject);
+  const oracle = oracleIn(basePath(subject.base.path));
   const target = resolve(folder);
   makeFolders(target);
   const prompts = oracle ? toyScenePrompts : photoScenePrompts;
