@@ -7,7 +7,7 @@ import type { Engine } from '../jobs/engine';
 import type { GenerateRequest } from '../jobs/generation';
 import type { RunOptions } from '../jobs/run-options';
 import { fillPrompt } from '../subjects/prompt';
-import { snapshotFolder, snapshotSteps } from '../subjects/snapshots';
+import { snapshotFolder, snapshotSteps, snapshotsFolder } from '../subjects/snapshots';
 import type { Subject } from '../subjects/subjects';
 import { weightFilesOf } from '../subjects/weight-files';
 
@@ -61,7 +61,8 @@ export async function drawCard(
     const hash = createHash('sha256').update(JSON.stringify([drawn, of]));
     return join(folder, 'pictures', `${what}-${hash.digest('hex').slice(0, 8)}`);
   };
-  const own = place(name, [subject.files, subject.identifier]);
+  const weights = subject.files.filter(({ file }) => !file.startsWith(`${snapshotsFolder}/`));
+  const own = place(name, [weights, subject.identifier]);
   const bases = place('base', null);
   const usual: Partial<GenerateRequest> = usualOf(settings);
   const classPrompt = String(settings['classPrompt'] ?? `a photo of ${className}`);

@@ -2,10 +2,12 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { InvalidOptionError, MissingFileError, StoppedError } from '../../sdk/errors';
 import { writePng } from '../../sdk/images/png';
 import { createEngine, type Engine } from '../../sdk/jobs/engine';
+import { chooseSnapshot } from '../../sdk/subjects/snapshots';
 import type { Subject } from '../../sdk/subjects/subjects';
 import { toyPhotos } from '../../sdk/toybox/toy-subject';
 import { bestStep } from '../../sdk/training/best-step';
@@ -121,6 +123,30 @@ test('steps of a subject that is gone on with are counted from its beginning', a
   });
   expect(longer.steps).toBe(4);
   expect(readdirSync(join(longer.folder, 'snapshots')).sort()).toEqual(['3', '4']);
+});
+
+test('an engine that has drawn a whole model draws the step that is chosen meanwhile, and one that is only named', async () => {
+  const engine = engineIn('whole', tiny);
+  const subject = await engine.personalize(
+    request({ kind: 'full', steps: 2, learningRate: 1e-2, keep: 'every', samplePrompts: ['a {subject}'] }),
+  );
+  const draw = async (learned?: { name: string; step: number }) => {
+    const asked = { prompt: 'a @rex', seed: 4, steps: 8 };
+    const [image] = await engine.generate(learned ? { ...asked, learned } : asked);
+    return (await sharp(image!.png).raw().toBuffer()).toString('base64');
+  };
+  const sample = async (step: number) =>
+    (
+      await sharp(join(subject.folder, 'samples', `${step}-1.png`))
+        .raw()
+        .toBuffer()
+    ).toString('base64');
+  expect((await draw()) === (await sample(2))).toBe(true);
+  expect((await draw({ name: 'rex', step: 1 })) === (await sample(1))).toBe(true);
+  const first = await sample(1);
+  chooseSnapshot(engine.home, 'rex', 1);
+  expect((await draw()) === first).toBe(true);
+  expect(first === (await sample(2))).toBe(false);
 });
 
 test('samples that ask for nothing that can be checked decide nothing', async () => {
