@@ -94,6 +94,8 @@ export type { Limits } from './operations/limits';
 export { defineOperation, type Effect, type HostKind, nameAt, type Operation } from './operations/operation';
 export { consentWords } from './operations/personalize';
 export type { Caller } from './operations/rights';
+export type { Advice } from './protocols/card-advice';
+export type { CardFigures, CoursePoint, JudgedCardPicture, Measured } from './protocols/card-figures';
 export type { Drawing } from './protocols/draw-missing';
 export type { DreamBenchReference } from './protocols/dreambench-data';
 export type {
@@ -117,6 +119,9 @@ export type { PaperEvaluation, PaperEvaluationRequest } from './protocols/paper-
 export { evaluatePaper } from './protocols/paper-protocol';
 export { reportPaper } from './protocols/paper-report';
 export { type PaperArm, type PaperPicture, paperArms } from './protocols/paper-trial';
+export type { SubjectCard, SubjectCardRequest } from './protocols/subject-card';
+export { measureSubject } from './protocols/subject-card';
+export { cardLines, reportSubject } from './protocols/subject-card-report';
 export { type ToyArmName, toyArmNames, toyArms } from './protocols/toybox-arms';
 export type { ToyEvaluationRequest, ToyRow } from './protocols/toybox-evaluation';
 export { evaluateToybox, toyDevelopmentSubjects, toyTestSubjects } from './protocols/toybox-evaluation';
@@ -129,6 +134,7 @@ export { schedulerNames } from './schedulers/index';
 export type { Home } from './subjects/home';
 export { defaultHomeFolder, openHome } from './subjects/home';
 export { subjectWords } from './subjects/prompt';
+export { chooseSnapshot, snapshotSteps } from './subjects/snapshots';
 export type { ExportFormat, ExportOptions } from './subjects/subject-export';
 export { exportFormats } from './subjects/subject-export';
 export { likelyMeant } from './subjects/subject-name';
@@ -144,6 +150,8 @@ export {
   priorKinds,
   settingNames,
 } from './work/personalization-settings';
+export type { EncoderFile, EncoderKind } from './work/picture-encoder';
+export { encoderKinds } from './work/picture-encoder';
 export type { MadePicture } from './work/picture-record';
 export type {
   Estimate,

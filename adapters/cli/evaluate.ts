@@ -2,7 +2,8 @@ import { resolve } from 'node:path';
 import type { ToyArmName, ToyRow } from 'dreambooth';
 import type { EvaluateDreamBenchOptions } from './evaluate-dreambench';
 import type { EvaluatePaperOptions } from './evaluate-paper';
-import { WrongUse } from './failures';
+import type { EvaluateSubjectOptions } from './evaluate-subject';
+import { required, WrongUse } from './failures';
 import { measures, row } from './measures';
 import { assignments, given } from './personalize';
 import { type Session, withEngine } from './session';
@@ -14,15 +15,24 @@ interface EvaluateOptions extends EvaluatePaperOptions, EvaluateDreamBenchOption
   readonly development?: boolean;
 }
 
-/** The embedded world's evaluation: rows as they come, their means at the end. */
+interface ProtocolOptions extends EvaluateOptions, EvaluateSubjectOptions {}
+
+/** `--subject NAME` is the protocol of one's own subject; others go by their names. */
 export async function evaluateCommand(
   session: Session,
-  protocol: string,
-  options: EvaluateOptions,
+  protocol: string | undefined,
+  options: ProtocolOptions,
 ): Promise<void> {
+  if (options.subject !== undefined)
+    return (await import('./evaluate-subject')).evaluateSubjectCommand(session, protocol, options);
   if (protocol === 'paper') return (await import('./evaluate-paper')).evaluatePaperCommand(session, options);
   if (protocol === 'dreambench-plus')
     return (await import('./evaluate-dreambench')).evaluateDreamBenchCommand(session, options);
+  return toyboxCommand(session, required(protocol, 'protocol', 'toybox, or --subject NAME'), options);
+}
+
+/** The embedded world's evaluation: rows as they come, their means at the end. */
+async function toyboxCommand(session: Session, protocol: string, options: EvaluateOptions): Promise<void> {
   if (protocol !== 'toybox')
     throw new WrongUse(
       `There is no protocol "${protocol}"; there is toybox, the embedded world, and there are paper and dreambench-plus`,

@@ -58,9 +58,12 @@ export function createOutput(stdout: Stream, stderr: Stream, json: boolean): Out
     if (json) emit({ event: 'settings', ...told });
     else for (const line of recipeLines(told)) say(line);
   };
-  const sample = ({ step, files }: SampleMade) => {
-    if (json) emit({ event: 'sample', step, files });
-    else say(`After ${step} steps: ${files.join(', ')}`);
+  const sample = ({ step, files, scores }: SampleMade) => {
+    const judged = scores
+      ? `identity ${scores.identity.toFixed(2)}, prompt following ${scores.promptFollowing.toFixed(2)}, score ${scores.score.toFixed(2)}; `
+      : '';
+    if (json) emit({ event: 'sample', step, files, ...(scores ? { scores } : {}) });
+    else say(`After ${step} steps: ${judged}${files.join(', ')}`);
   };
   const estimate = ({ kind: _, ...told }: EstimateMade) => {
     if (json) return void emit({ event: 'estimate', ...told });

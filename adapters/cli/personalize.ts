@@ -16,6 +16,8 @@ interface PersonalizeOptions extends WorkOptions {
   readonly seed?: number;
   readonly prior?: string;
   readonly checkpointEvery?: number;
+  readonly keep?: string;
+  readonly stopWhen?: string;
   readonly set?: readonly string[];
 }
 
@@ -24,7 +26,8 @@ export async function personalizeCommand(
   photos: readonly string[],
   options: PersonalizeOptions,
 ): Promise<void> {
-  const { name, identifier, base, vae, seed, preset, steps, prior, checkpointEvery } = options;
+  const { name, identifier, base, vae, seed, preset, steps, prior, checkpointEvery, keep, stopWhen } =
+    options;
   const continueFrom = options.continue;
   if (photos.length === 0 && continueFrom === undefined)
     throw new WrongUse("Missing required argument 'photos'");
@@ -37,7 +40,7 @@ export async function personalizeCommand(
   const subject = await withEngine(session, options, (engine, { onProgress, signal }, sdk) => {
     const settings: PersonalizationSettings = sdk.checkSettings({
       ...assignments(options.set ?? []),
-      ...given({ preset, steps, prior, checkpointEvery }),
+      ...given({ preset, steps, prior, checkpointEvery, keep, stopWhen }),
     });
     const request = {
       images: photos,
@@ -83,11 +86,17 @@ function learned(
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
   output.done({ files, job, subject: name, id: subject.id, identifier: subject.identifier }, [
-    `Learned @${name} (${className}) in ${duration((Date.now() - begun) / 1000)}.`,
+    `Learned @${name} (${className}) in ${duration((Date.now() - begun) / 1000)}${chosen(subject)}.`,
     ...(samples === undefined ? [] : [`Pictures drawn on the way: ${samples}`]),
     nextPicture(name, options),
   ]);
 }
+
+/** What the samples decided. */
+const chosen = ({ steps, settings }: Subject) =>
+  settings['keep'] === 'best' || settings['stopWhen'] === 'good'
+    ? `; it has the weights of step ${steps}`
+    : '';
 
 /** `key=value` pairs; a value that reads as JSON is that, any other is text. */
 export function assignments(pairs: readonly string[]): Record<string, unknown> {

@@ -55,6 +55,18 @@ export function createProgram(
       ]),
     )
     .option('--checkpoint-every <n>', 'steps between checkpoints', whole)
+    .addOption(
+      new Option(
+        '--keep <which>',
+        'whose weights are kept: of the last step, every sample, the best',
+      ).choices(['last', 'every', 'best']),
+    )
+    .addOption(
+      new Option('--stop-when <when>', 'make all steps, or end when the samples grow no better').choices([
+        'steps',
+        'good',
+      ]),
+    )
     .option('--set <key=value>', 'any training setting; may be repeated', collect)
     .action(async (photos, _, self) =>
       (await import('./personalize')).personalizeCommand(session, photos, self.optsWithGlobals()),
@@ -195,6 +207,17 @@ export function createProgram(
     .action(async (name, newName, _, self) =>
       (await import('./subjects')).renameCommand(session, name, newName, self.optsWithGlobals()),
     );
+  command(
+    'choose',
+    'take the weights of an earlier step, where they were kept',
+    'dreambooth subjects choose rex --step 400',
+    subjects,
+  )
+    .argument('<name>')
+    .option('--step <n>', 'one of those that were kept; the last ones stay beside them', whole)
+    .action(async (name, _, self) =>
+      (await import('./subjects')).chooseCommand(session, name, self.optsWithGlobals()),
+    );
   command('delete', 'remove it for good', 'dreambooth subjects delete rex', subjects)
     .argument('<name>')
     .action(async (name, _, self) =>
@@ -249,9 +272,11 @@ export function createProgram(
     ),
   )
     .argument(
-      '<protocol>',
+      '[protocol]',
       '"toybox": new subjects of the embedded world, measured by the truth; "paper", "dreambench-plus": the published ones, on their data',
     )
+    .option('--subject <name>', 'a subject of your own in place of a protocol: its card, with advice')
+    .option('--pictures <n>', 'with --subject, pictures of each scene (default: 2)', whole)
     .option('--subjects <n>', 'how many subjects (default: 5; of the published all)', whole)
     .option('--seeds <n>', 'how many trainings of each in the main arms (default: 3)', whole)
     .option('--arms <name...>', 'which ways to learn (default: all)')

@@ -21,6 +21,7 @@ export async function showCommand(
   const sdk = await loadSdk();
   const subject = sdk.readSubject(sdk.openHome(options.home), typedName(name));
   const files = runFiles(subject.folder);
+  const kept = sdk.snapshotSteps(subject.folder);
   const settings = Object.entries(subject.settings).map(([key, value]) => `    ${key}: ${value}`);
   const lines = [
     line(subject),
@@ -36,6 +37,7 @@ export async function showCommand(
     `  base ${subject.base.path}`,
     `  ${subject.folder}`,
     ...runFileLines(files),
+    ...(kept.length === 0 ? [] : [`  weights of steps ${kept.join(', ')}: dreambooth subjects choose`]),
     '  settings:',
     ...settings,
   ];
@@ -123,6 +125,25 @@ export async function renameCommand(
     `@${typedName(name)} is @${subject.name} now.`,
     nextPicture(subject.name, options),
   ]);
+}
+
+export async function chooseCommand(
+  { loadSdk, output }: Session,
+  name: string,
+  options: CommonOptions & { readonly step?: number },
+): Promise<void> {
+  const step = required(options.step, '--step', 'say which of the kept steps, as --step 400');
+  const sdk = await loadSdk();
+  output.started(null);
+  const subject = sdk.chooseSnapshot(sdk.openHome(options.home), typedName(name), step);
+  const kept = sdk.snapshotSteps(subject.folder);
+  output.done(
+    { files: [subject.folder], subject: subject.name, id: subject.id, steps: subject.steps, kept },
+    [
+      `@${subject.name} is as it was after ${subject.steps} steps; kept, too: ${kept.join(', ')}.`,
+      nextPicture(subject.name, options),
+    ],
+  );
 }
 
 export async function deleteCommand(

@@ -10,6 +10,7 @@ import type { WorkerProcess } from '../runtime/worker-process';
 import { defaultSchedulerName, schedulerName } from '../schedulers/index';
 import type { Home } from '../subjects/home';
 import { mentionedNames, type ResolvedPrompt, resolvePrompt } from '../subjects/prompt';
+import { snapshotFolder } from '../subjects/snapshots';
 import { readSubject, type Subject } from '../subjects/subjects';
 import type { PersonalizationSettings } from '../work/personalization-settings';
 import type { GivenPicture, PhotoRequest } from '../work/photo-request';
@@ -62,13 +63,13 @@ export interface GenerateRequest {
    * more). Default: as many as the first subject was learned with, else 0.
    */
   readonly clipSkip?: number;
+  /**
+   * A subject whose weights are on whether the prompt speaks of it or not: what became of the bare class is seen so. With
+   * `step` it is, in mentions too, as it was after so many steps, where those weights were kept.
+   */
+  readonly learned?: { readonly name: string; readonly step?: number };
   /** Of the base that is meant, as a picture remembers it: there is a warning where the base is another. */
   readonly baseFingerprint?: string;
-  /**
-   * Subjects whose weights take part though no prompt mentions them: so their models are asked for the bare class
-   * ("a dog"), which shows how much of the subject it became.
-   */
-  readonly unmentioned?: readonly string[];
 }
 
 /** A picture's file, or its bytes. */
@@ -79,22 +80,23 @@ export interface GeneratedImage extends GeneratedPicture {
   save(path: string): Promise<void>;
 }
 
-/** Throws InvalidOptionError, UnknownSubjectError, WrongBaseError, MissingFileError. */
+/** Throws InvalidOptionError (a step that was not kept, too), UnknownSubjectError, WrongBaseError, MissingFileError. */
 export function prepareGeneration(
   home: Home,
   request: GenerateRequest,
   defaultBase: string,
   defaultVae?: string,
 ): GenerationRequest {
-  const { prompt, negativePrompt = '', unmentioned = [] } = request;
+  const { prompt, negativePrompt = '', learned } = request;
   const count = whole('count', request.count, 1, 1000) ?? 1;
   const seed = whole('seed', request.seed, 0, Number.MAX_SAFE_INTEGER - count) ?? randomInt(2 ** 31);
   const found = new Map<string, Subject>(
-    [...mentionedNames(prompt), ...mentionedNames(negativePrompt), ...unmentioned].map((name) => [
+    [...mentionedNames(prompt), ...mentionedNames(negativePrompt)].map((name) => [
       name,
       readSubject(home, name),
     ]),
   );
+  if (learned !== undefined) found.set(learned.name, asLearned(home, learned));
   const [wanted, unwanted] = [prompt, negativePrompt].map((one) =>
     resolvePrompt(one, (name) => found.get(name)!),
   ) as [ResolvedPrompt, ResolvedPrompt];
@@ -102,8 +104,11 @@ export function prepareGeneration(
     ({ name }) => !wanted.mentions.some((other) => other.name === name),
   );
   const mentions = [...wanted.mentions, ...alsoUnwanted];
-  const silent = unmentioned.filter((name) => !mentions.some((other) => other.name === name));
-  const subjects = [...mentions, ...silent.map((name) => ({ name, weight: 1 }))].map(({ name, weight }) => ({
+  const unspoken =
+    learned === undefined || mentions.some(({ name }) => name === learned.name)
+      ? []
+      : [{ name: learned.name, weight: 1 }];
+  const subjects = [...mentions, ...unspoken].map(({ name, weight }) => ({
     subject: found.get(name)!,
     weight,
   }));
@@ -139,6 +144,13 @@ export function prepareGeneration(
     baseFingerprint: request.baseFingerprint ?? null,
     versions: packageVersions(),
   };
+}
+
+/** The subject, with the weights of an earlier step in place of its last where one is named. */
+function asLearned(home: Home, { name, step }: NonNullable<GenerateRequest['learned']>): Subject {
+  const subject = readSubject(home, name);
+  if (step === undefined || step === subject.steps) return subject;
+  return { ...subject, folder: snapshotFolder(subject, step), steps: step };
 }
 
 function photoOf({ image, mask, strength }: GenerateRequest): PhotoRequest | null {

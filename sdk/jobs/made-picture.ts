@@ -47,10 +47,8 @@ export function requestLike(made: MadePicture): GenerateRequest {
   const { prompt, negativePrompt, seed, settings, base } = made;
   const { width, height, ...others } = askedOf(settings);
   const mentioned = [...mentionedNames(prompt), ...mentionedNames(negativePrompt)];
-  const unmentioned =
-    made.source === 'dreambooth'
-      ? made.subjects.flatMap(({ name }) => (mentioned.includes(name) ? [] : [name]))
-      : [];
+  const learned =
+    made.source === 'dreambooth' ? made.subjects.find(({ name }) => !mentioned.includes(name)) : undefined;
   const size = { ...(width === undefined ? {} : { width }), ...(height === undefined ? {} : { height }) };
   return {
     prompt,
@@ -60,6 +58,6 @@ export function requestLike(made: MadePicture): GenerateRequest {
     ...(settings['photoSize'] === true ? {} : size),
     ...(base?.name === embeddedBase ? { base: embeddedBase } : {}),
     ...(base?.fingerprint ? { baseFingerprint: base.fingerprint } : {}),
-    ...(unmentioned.length > 0 ? { unmentioned } : {}),
+    ...(learned === undefined ? {} : { learned: { name: learned.name } }),
   };
 }

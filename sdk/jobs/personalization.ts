@@ -1,16 +1,18 @@
 /** One personalisation from request to subject: name, job, the engine's work, and every way it can end. */
 import { randomUUID } from 'node:crypto';
-import { cpSync } from 'node:fs';
+import { cpSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFailure } from '../checkpoint/write-failure';
 import { InvalidOptionError, JobStateError, NameTakenError } from '../errors';
 import type { WorkerProcess } from '../runtime/worker-process';
 import type { Home } from '../subjects/home';
+import { snapshotSteps, snapshotsFolder } from '../subjects/snapshots';
 import { createSubject, isSubjectOf, listSubjects, readSubject, type Subject } from '../subjects/subjects';
 import { type Preset, presets } from '../training/presets';
 import type { PersonalizationJob } from '../work/personalization-job';
 import { checkSettings, type PersonalizationSettings } from '../work/personalization-settings';
 import type { SubjectDraft } from '../work/run-personalization';
+import { scoringEncoders, withEncoders } from '../work/scoring-encoders';
 import { autoencoderPath, baseName, basePath } from './base-path';
 import { continuedPhotos, continuedSettings, continuedSubject } from './continuation';
 import type { PersonalizationRecord } from './job-record';
@@ -78,14 +80,17 @@ export async function startPersonalization(
   const { images, name = source?.name, identifier = source?.identifier ?? null } = request;
   const className = checkClass(request.className ?? source?.className ?? '');
   const given = checkSettings(request.settings ?? {});
-  const settings = source
-    ? continuedSettings(source, given, { className, identifier: identifier ?? source.identifier })
-    : given;
+  const settings = withEncoders(
+    source
+      ? continuedSettings(source, given, { className, identifier: identifier ?? source.identifier })
+      : given,
+  );
   const preset: Preset | undefined = settings.preset && presets[settings.preset];
   // The same draws over again would add less than others.
   const seed = request.seed ?? (source ? source.seed + 1 : (preset?.seed ?? 0));
   const base = baseName(home, request.base ?? source?.base.path ?? defaults.base);
-  basePath(base);
+  // Also: whether there is something to score by, before anything is made.
+  scoringEncoders(settings, basePath(base));
   const vae = autoencoderPath(request.vae ?? source?.base.vae ?? defaults.vae);
   if (!Number.isSafeInteger(seed) || seed < 0) {
     throw new InvalidOptionError('seed', `seed is ${seed}: give a whole number from 0 on.`);
@@ -301,6 +306,7 @@ function keepSubject(home: Home, held: HeldJob<PersonalizationRecord>, draft: Su
     throw writeFailure(draft.folder, error);
   }
   const { identifier, instancePrompt, kind, settings, steps } = draft;
+  countOn(draft.folder, job.continueFrom?.steps ?? 0);
   const record = {
     id: randomUUID(),
     className: job.className,
@@ -325,6 +331,17 @@ function keepSubject(home: Home, held: HeldJob<PersonalizationRecord>, draft: Su
     consent: job.consent,
   };
   return createSubject(home, job.name, record, draft.folder, job.continueFrom?.id);
+}
+
+/** Kept steps are counted from the subject's beginning, as its own are, not from where this run went on. */
+function countOn(folder: string, before: number): void {
+  if (before === 0) return;
+  // The last first, or one would land on the next.
+  for (const step of snapshotSteps(folder).reverse())
+    renameSync(
+      join(folder, snapshotsFolder, String(step)),
+      join(folder, snapshotsFolder, String(step + before)),
+    );
 }
 
 /** What can be said without a tokenizer; the engine checks the rest. */

@@ -211,7 +211,7 @@ async function learnAndDraw(
     // Of XL the published pictures were decoded by the base's own, whatever it was learned with.
     const decoding = preset === 'dreambench-plus-sdxl-lora' ? { vae: 'base' } : {};
     for (const row of wanted) {
-      const ask = { ...drawing, ...decoding, prompt: askedFor(learned, row.caption), unmentioned: [name] };
+      const ask = { ...drawing, ...decoding, prompt: askedFor(learned, row.caption), learned: { name } };
       await drawMissing(engine, folder, kept, [row], ask, run);
     }
   }

@@ -195,7 +195,7 @@ async function learnAndDraw(
     }
     // Its weights take part without its words: what the model now makes of the class.
     const bare = wanted.filter(({ prompt }) => prompt === null);
-    const ask = { ...drawing, prompt: classPrompt(subject.className), unmentioned: [name] };
+    const ask = { ...drawing, prompt: classPrompt(subject.className), learned: { name } };
     await drawMissing(engine, folder, kept, bare, ask, run);
   }
   if (!keepSubjects && subjectExists(engine.home, name)) deleteSubject(engine.home, name);

@@ -80,8 +80,12 @@ export interface TrainingSettings {
   readonly checkpointEvery: number;
   /** Steps between pictures of the subject as it is so far, drawn at the end, too; 0: none. */
   readonly sampleEvery: number;
-  /** Which weights are kept: the last, or with each sample those of its step, too. */
-  readonly keep: 'last' | 'every';
+  /** Which weights are kept: the last, with each sample those of its step, too, or those of the best sample alone. */
+  readonly keep: 'last' | 'every' | 'best';
+  /** Whether all steps are made, or the training ends when its samples grow no better. */
+  readonly stopWhen: 'steps' | 'good';
+  /** What tells how good samples are, as `clip=PATH`; the embedded base has its own. */
+  readonly encoders: readonly string[];
   /** `{subject}` stands for the subject. */
   readonly samplePrompts: readonly string[];
   /** Null: what the base is usually drawn with. */
@@ -156,6 +160,8 @@ const sd15Lora: TrainingSettings = {
   checkpointEvery: 100,
   sampleEvery: 0,
   keep: 'last',
+  stopWhen: 'steps',
+  encoders: [],
   samplePrompts: ['a photo of {subject}', 'a photo of {subject} in the snow'],
   sampleSteps: null,
   drawSteps: null,

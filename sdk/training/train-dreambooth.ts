@@ -45,8 +45,11 @@ export interface StepFigures {
 export interface DreamBoothHooks {
   /** After each update. */
   onStep(step: number, loss: number, figures: StepFigures): void;
-  /** Every `sampleEvery` updates and at the end, with the weights as they are; they change when it resolves. */
-  onSample?(step: number, weights: TrainedWeights): Promise<void>;
+  /**
+   * Every `sampleEvery` updates and at the end, with the weights as they are; they change when it resolves. True: the
+   * training is to end here.
+   */
+  onSample?(step: number, weights: TrainedWeights): Promise<boolean>;
   /**
    * Every `checkpointEvery` updates, once the update after it has shown that its weights are sound; at the end; and
    * before an abort, or an error other than a divergence, is thrown.
@@ -62,8 +65,14 @@ export interface TrainedWeights {
   readonly trained: Readonly<Partial<Record<ComponentName, Trained>>>;
 }
 
+/** What a training ends with. */
+export interface FinishedTraining extends TrainedWeights {
+  /** Updates that were made. */
+  readonly steps: number;
+}
+
 /**
- * Trains to `settings.steps` updates, from `from` if given. Throws InvalidOptionError for target modules that the base
+ * Trains to `settings.steps` updates, or where `onSample` ends it, from `from` if given. Throws InvalidOptionError for target modules that the base
  * does not have, the signal's reason when it is aborted, and
  * TrainingDivergedError when the loss is no longer finite: what `onCheckpoint` was given last is then from before.
  */
@@ -72,7 +81,7 @@ export async function trainDreamBooth(
   hooks: DreamBoothHooks,
   createSession: CreateSession,
   from?: DreamBoothCheckpoint,
-): Promise<TrainedWeights> {
+): Promise<FinishedTraining> {
   const { base, settings } = run;
   // Building the graph takes seconds, and there is nothing yet to keep.
   hooks.signal?.throwIfAborted();
@@ -112,11 +121,16 @@ export async function trainDreamBooth(
     for (;;) {
       const { step } = trainer.state();
       if (isSampled(step, settings)) {
+        let ended: boolean | undefined;
         try {
-          await hooks.onSample?.(step, weights());
+          ended = await hooks.onSample?.(step, weights());
         } catch (error) {
           hooks.onCheckpoint(latest);
           throw error;
+        }
+        if (ended && step < settings.steps) {
+          hooks.onCheckpoint(latest);
+          break;
         }
       }
       if (step >= settings.steps) break;
@@ -153,7 +167,7 @@ export async function trainDreamBooth(
     }
     const { parameters } = weights();
     const kept = new Map([...parameters].map(([name, values]) => [name, values.slice()]));
-    return { parameters: kept, trained: parts };
+    return { parameters: kept, trained: parts, steps: trainer.state().step };
   } finally {
     await trainer.release();
   }

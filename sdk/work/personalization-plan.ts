@@ -1,5 +1,6 @@
 /** What a personalisation will do, of what was asked for and what the base is: all that can be said before anything is read. */
 import { InvalidOptionError, UnsupportedModelError, WrongBaseError } from '../errors';
+import { photoScenePrompts, toyScenePrompts } from '../evaluation/scene-prompts';
 import { inpaints } from '../models/base-model';
 import { type AddedToken, checkClipSkip } from '../models/text-condition';
 import type { Random } from '../random';
@@ -11,7 +12,9 @@ import { effectiveSettings, type PresetName, type TrainingSettings } from '../tr
 import { checkTraining } from '../training/train-dreambooth';
 import { latentSize, type OpenedBase, usualSide } from './loaded-base';
 import type { PersonalizationJob } from './personalization-job';
+import type { EncoderFile } from './picture-encoder';
 import type { RecipeChosen } from './progress';
+import { isScored, oracleIn, scoringEncoders } from './scoring-encoders';
 import { trainedBytes } from './trained-weights';
 import { type SampledSubject, type Samples, samplePrompts } from './training-samples';
 
@@ -29,6 +32,8 @@ export interface PersonalizationPlan {
   /** Pixels of a square, or of a picture of another shape with its area. */
   readonly side: number;
   readonly samples: Samples;
+  /** What scores them; empty: nothing is decided by them. */
+  readonly scoring: readonly EncoderFile[];
   /** All settings in effect, as a subject remembers them. */
   readonly inEffect: Readonly<Record<string, SettingValue>>;
   /** What is told of it before the work begins. */
@@ -59,7 +64,7 @@ export function planPersonalization(
   }
   const usualPreset = job.settings.kind === 'embedding' ? 'textual-inversion' : opened.defaults.preset;
   const { preset = usualPreset, ...given } = job.settings;
-  const settings = effectiveSettings(preset, given as Partial<TrainingSettings>);
+  const settings = scoredSettings(effectiveSettings(preset, given as Partial<TrainingSettings>), job);
   checkClipSkip(base, settings.clipSkip);
   for (const warning of checkClassName(base.tokenizer, job.className)) onWarning(warning);
   const { kind } = settings;
@@ -115,7 +120,14 @@ export function planPersonalization(
     prompts,
     added,
     side,
-    samples: { prompts: samplePrompts(settings, subject), token: identifier, side, seed: job.seed },
+    samples: {
+      prompts: samplePrompts(settings, subject),
+      classPrompts: samplePrompts(settings, { name: job.name, className: job.className, identifier: '' }),
+      token: identifier,
+      side,
+      seed: job.seed,
+    },
+    scoring: scoringEncoders(settings, job.basePath),
     inEffect,
     recipe: {
       preset: preset as PresetName,
@@ -123,5 +135,21 @@ export function planPersonalization(
       changed: changed.map(([name]) => name),
       bytes: trainedBytes(base, settings),
     },
+  };
+}
+
+/** Steps between samples, where something is decided by them and nobody says. */
+const scoredEvery = 100;
+/** Scenes of a sample, likewise: few, since a large base takes as long to draw them as for some dozen steps. */
+const scoredScenes = 4;
+
+/** With samples that tell something, where they are scored. */
+function scoredSettings(settings: TrainingSettings, job: PersonalizationJob): TrainingSettings {
+  if (!isScored(settings)) return settings;
+  const scenes = oracleIn(job.basePath) ? toyScenePrompts : photoScenePrompts;
+  return {
+    ...settings,
+    sampleEvery: settings.sampleEvery || scoredEvery,
+    ...(job.settings.samplePrompts === undefined ? { samplePrompts: scenes.slice(0, scoredScenes) } : {}),
   };
 }

@@ -96,7 +96,14 @@ export const personalizationSettings = z.strictObject({
   ),
   checkpointEvery: count.describe('steps between checkpoints'),
   sampleEvery: z.number().int().min(0).describe('steps between sample pictures; 0: none'),
-  keep: choose(['last', 'every']).describe('the last weights alone, or also those of every sample'),
+  keep: choose(['last', 'every', 'best']).describe(
+    'the last weights alone, also those of every sample, or those of the best sample',
+  ),
+  stopWhen: choose(['steps', 'good']).describe('make all steps, or end when the samples grow no better'),
+  encoders: z
+    .array(z.string().min(1))
+    .max(4)
+    .describe('what tells how good samples are, as clip=PATH,dino=PATH'),
   samplePrompts: z
     .array(z.string().min(1))
     .min(1)

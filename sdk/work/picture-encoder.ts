@@ -7,6 +7,9 @@ import { isJsonObject, readJsonFile } from '../checkpoint/json-file';
 import { openSafetensors } from '../checkpoint/safetensors';
 import { openTokenizerFiles } from '../checkpoint/tokenizer-files';
 import { InvalidOptionError, MissingFileError } from '../errors';
+import { direction, featureCentre } from '../evaluation/features';
+import { createOracle } from '../evaluation/oracle';
+import { believedScene } from '../evaluation/oracle-reading';
 import { Graph, type Value } from '../graph/graph';
 import type { CreateSession } from '../graph/session';
 import { type Preprocessing, preprocess } from '../images/preprocess';
@@ -20,11 +23,17 @@ import { checkpointWeights, type Weights } from '../nn/weights';
 import { openOnnxFile } from '../runtime/onnx-file';
 import { float32, type StoredTensor } from '../tensor';
 import { createClipTokenizer } from '../tokenizers/clip-bpe';
+import type { CaptionClauses } from '../toybox/captions';
+import { createWorldPictures } from '../toybox/pretraining-data';
+import { PICTURE_SIZE } from '../toybox/renderer';
 
-export const encoderKinds = ['dino', 'clip', 'lpips', 'dreamsim'] as const;
+export const encoderKinds = ['dino', 'clip', 'lpips', 'dreamsim', 'oracle'] as const;
 export type EncoderKind = (typeof encoderKinds)[number];
 
-/** `path`: a folder with config.json and weights, a `.safetensors` file of LPIPS, or an ONNX file. */
+/**
+ * `path`: a folder with config.json and weights, a `.safetensors` file of LPIPS, or an ONNX file; of `oracle` the folder
+ * of that name in the embedded base.
+ */
 export interface EncoderFile {
   readonly kind: EncoderKind;
   readonly path: string;
@@ -37,13 +46,18 @@ export interface PictureEncoder {
   embedPictures(pictures: readonly RgbImage[]): Promise<Float32Array[]>;
   /** Rejects with InvalidOptionError where it reads no texts. */
   embedTexts(texts: readonly string[]): Promise<Float32Array[]>;
+  /** What is to be seen on each picture, in the words of the embedded world; the oracle alone says so. */
+  readClauses?(pictures: readonly RgbImage[]): Promise<CaptionClauses[]>;
   release(): Promise<void>;
 }
 
 const imageNet = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
 
+/** The oracle takes pictures of its own size alone. */
+type PublishedKind = Exclude<EncoderKind, 'oracle'>;
+
 /** As published: torch.hub's DINO, OpenAI's CLIP, LPIPS' own scaling of −1 … 1, DreamSim's squares. */
-const published: Readonly<Record<EncoderKind, Preprocessing>> = {
+const published: Readonly<Record<PublishedKind, Preprocessing>> = {
   dino: { shorterSide: 256, filter: 'bicubic', crop: 224, ...imageNet },
   clip: {
     shorterSide: 224,
@@ -77,6 +91,7 @@ export async function openPictureEncoder(
       path,
       `There is no encoder at ${path}: give a folder with config.json and weights, or an ONNX file.`,
     );
+  if (kind === 'oracle') return oracleEncoder(path, createSession);
   if (path.endsWith('.onnx')) return onnxEncoder(kind, path, threads);
   if (kind === 'lpips') return lpipsEncoder(path, createSession);
   if (kind === 'dreamsim')
@@ -89,7 +104,11 @@ export async function openPictureEncoder(
     : clipEncoder(folder, config, tensors, createSession);
 }
 
-async function onnxEncoder(kind: EncoderKind, path: string, threads: number | null): Promise<PictureEncoder> {
+async function onnxEncoder(
+  kind: PublishedKind,
+  path: string,
+  threads: number | null,
+): Promise<PictureEncoder> {
   const file = await openOnnxFile(path, threads);
   const preparation = preparationIn(join(path, '..'), kind, file.side);
   return {
@@ -207,6 +226,45 @@ async function lpipsEncoder(path: string, createSession: CreateSession): Promise
   };
 }
 
+/** Pictures of the world whose mean features are the centre, as many as its protocol takes. */
+const worldCount = 250;
+
+/** From −1 to 1, at the oracle's own size. */
+const signed: Preprocessing = {
+  shorterSide: PICTURE_SIZE,
+  filter: 'lanczos',
+  crop: PICTURE_SIZE,
+  mean: [0.5, 0.5, 0.5],
+  std: [0.5, 0.5, 0.5],
+};
+
+/** The embedded world's reader of pictures: features from the mean of the world, as directions. */
+async function oracleEncoder(folder: string, createSession: CreateSession): Promise<PictureEncoder> {
+  const { tensors } = openSafetensors(join(folder, 'model.safetensors'));
+  const oracle = await createOracle(tensors, createSession);
+  const world = createWorldPictures(0, worldCount);
+  const size = { width: PICTURE_SIZE, height: PICTURE_SIZE };
+  const planes = (picture: RgbImage) => preprocess(picture, signed).planes;
+  const seen = Array.from({ length: worldCount }, (_, i) => planes({ ...size, data: world.at(i).pixels }));
+  const centre = featureCentre(await oracle.read(seen));
+  return {
+    description: "the embedded world's oracle",
+    async embedPictures(pictures) {
+      const readings = await oracle.read(pictures.map(planes));
+      return readings.map((reading) => Float32Array.from(direction(reading, centre)));
+    },
+    embedTexts: () => noTexts('The oracle'),
+    async readClauses(pictures) {
+      const readings = await oracle.read(pictures.map(planes));
+      return readings.map((reading) => {
+        const { class: name, context, accessory, appearance } = believedScene(reading);
+        return { class: name, context, accessory, colour: appearance.colour, pattern: appearance.pattern };
+      });
+    },
+    release: oracle.release,
+  };
+}
+
 /** A network over pictures of one size, `batch` at a time. */
 async function batched(
   size: number | readonly [height: number, width: number],
@@ -261,7 +319,7 @@ function textConfigOf(config: Readonly<Record<string, unknown>>) {
 const filters: Readonly<Record<number, ResizeFilter>> = { 1: 'lanczos', 2: 'bilinear', 3: 'bicubic' };
 
 /** As `preprocessor_config.json` beside the encoder says, where there is one; else as published, at its own size. */
-function preparationIn(folder: string, kind: EncoderKind, side: number | null): Preprocessing {
+function preparationIn(folder: string, kind: PublishedKind, side: number | null): Preprocessing {
   const usual = published[kind];
   const own =
     side === null || usual.crop === null || side === usual.crop

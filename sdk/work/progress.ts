@@ -2,6 +2,7 @@
 
 import type { SettingValue } from '../subjects/subjects';
 import type { PresetName } from '../training/presets';
+import type { SampleScores } from './sample-scores';
 
 export const phases = [
   'download',
@@ -86,6 +87,8 @@ export interface SampleMade {
   readonly step: number;
   /** PNG files in the job's folder, which the subject's folder `samples` gets in the end. */
   readonly files: readonly string[];
+  /** Where something is decided by them. */
+  readonly scores?: SampleScores;
 }
 
 export interface StepEnd {

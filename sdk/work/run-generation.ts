@@ -142,7 +142,9 @@ export const runGeneration: RunGeneration = async (request, context) => {
       { pictures: seeds.length, steps: evaluations(steps, request.photo), photo: photo !== null },
       context,
     );
-  const pipeline = await loadPipeline(context, { ...opened, base }, full?.id ?? '', shape, beforeLoading);
+  // Weights of another step may take the place of a subject's own.
+  const exchanged = full ? `${full.id} ${full.steps}` : '';
+  const pipeline = await loadPipeline(context, { ...opened, base }, exchanged, shape, beforeLoading);
   onProgress({ phase: 'load', step: 1, steps: 1 });
 
   const settings = {

@@ -10,18 +10,18 @@ import { tensorsOf } from '../models/base-model';
 import { createRandom, type Random } from '../random';
 import { snapshotsFolder } from '../subjects/snapshots';
 import type { SettingValue } from '../subjects/subjects';
-import type { DreamBoothRun, TrainedWeights } from '../training/train-dreambooth';
+import type { DreamBoothRun } from '../training/train-dreambooth';
 import { missingClassImages, priorPictures } from './class-images';
 import { foretellTraining } from './foretell-training';
 import { checkWeights, type OpenedBase, openBase, sessionsOf } from './loaded-base';
-import { time, trainLogged } from './logged-training';
+import { type LoggedTraining, time, trainLogged } from './logged-training';
 import type { PersonalizationJob, PersonalizationPhoto } from './personalization-job';
 import { type PersonalizationPlan, planPersonalization } from './personalization-plan';
 import { captionsOf } from './photo-captions';
 import { readMasks } from './photo-masks';
 import { readLora } from './run-generation';
 import { withTrained, writeTrainedWeights } from './trained-weights';
-import { logFile, type TrainingLog } from './training-log';
+import { logFile } from './training-log';
 import { asWhole, classVariant, encodePictures, trainedSizes, variantsOf } from './training-pictures';
 import { photoTexts, trainingPrompts } from './training-prompts';
 import { samplesFolder } from './training-samples';
@@ -41,6 +41,7 @@ export interface SubjectDraft {
   readonly baseFingerprint: string;
   /** All in effect, defaults written out. */
   readonly settings: Readonly<Record<string, SettingValue>>;
+  /** That its weights have had: fewer than were asked for where the training ended before, or an earlier step is kept. */
   readonly steps: number;
 }
 
@@ -80,10 +81,10 @@ export const runPersonalization: RunPersonalization = async (job, told) => {
   );
   checkWeights(opened.base);
   const { run, shown } = await prepareTraining(job, opened, plan, photos, random, context);
-  const { trained, log } = await trainLogged(job, opened, plan, run, warnings, context);
+  const { trained, log, best } = await trainLogged(job, opened, plan, run, warnings, context);
 
   onProgress({ phase: 'save', step: 0, steps: 1 });
-  const folder = await saveSubject(trained, shown, opened, plan, log, context);
+  const folder = await saveSubject({ trained, log, best }, shown, opened, plan, context);
   onProgress({ phase: 'save', step: 1, steps: 1 });
   const { settings, subject, prompts, inEffect } = plan;
   return {
@@ -93,7 +94,7 @@ export const runPersonalization: RunPersonalization = async (job, told) => {
     instancePrompt: prompts.instance,
     baseFingerprint: opened.fingerprint,
     settings: inEffect,
-    steps: settings.steps,
+    steps: best ?? trained.steps,
   };
 };
 
@@ -166,19 +167,19 @@ async function prepareTraining(
 
 /** Fills the subject's folder; see `SubjectDraft`. */
 async function saveSubject(
-  trained: TrainedWeights,
+  { trained, log, best }: LoggedTraining,
   shown: RgbImage,
   { base }: OpenedBase,
   { settings }: PersonalizationPlan,
-  log: TrainingLog,
   context: WorkContext,
 ): Promise<string> {
   const folder = join(context.folder, 'subject');
   rmSync(folder, { recursive: true, force: true });
-  writeTrainedWeights(folder, trained, base, settings.alpha);
-  log.write({ event: 'done', time: time(), step: settings.steps });
+  if (best === null) writeTrainedWeights(folder, trained, base, settings.alpha);
+  else cpSync(join(context.folder, snapshotsFolder, String(best)), folder, { recursive: true });
+  log.write({ event: 'done', time: time(), step: trained.steps, ...(best === null ? {} : { kept: best }) });
   // Copied: what is saved may have to be saved again.
-  for (const name of [logFile, samplesFolder, snapshotsFolder]) {
+  for (const name of [logFile, samplesFolder, ...(settings.keep === 'every' ? [snapshotsFolder] : [])]) {
     const from = join(context.folder, name);
     if (existsSync(from)) cpSync(from, join(folder, name), { recursive: true });
   }

@@ -3,6 +3,7 @@ import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { writeFileAtomically } from '../checkpoint/atomic-file';
 import { writeFailure } from '../checkpoint/write-failure';
 import type { SettingValue } from '../subjects/subjects';
+import type { SampleScores } from './sample-scores';
 
 export const logFile = 'log.jsonl';
 
@@ -31,10 +32,17 @@ export type LogLine =
       readonly seconds: number;
     }
   | { readonly event: 'checkpoint'; readonly step: number }
-  /** Files within the folder of the log. */
-  | { readonly event: 'sample'; readonly step: number; readonly files: readonly string[] }
+  | {
+      readonly event: 'sample';
+      readonly step: number;
+      /** Within the folder of the log. */
+      readonly files: readonly string[];
+      /** Where something is decided by them. */
+      readonly scores?: SampleScores;
+    }
   | { readonly event: 'warning'; readonly message: string }
-  | { readonly event: 'done'; readonly time: string; readonly step: number };
+  /** `kept`: the step whose weights the subject has, where that is not the last. */
+  | { readonly event: 'done'; readonly time: string; readonly step: number; readonly kept?: number };
 
 export interface TrainingLog {
   /** What was kept of an earlier run. */

@@ -22,6 +22,8 @@ export interface SampledSubject extends MentionedSubject {
 
 export interface Samples {
   readonly prompts: readonly string[];
+  /** The same with the class alone in the subject's place. */
+  readonly classPrompts: readonly string[];
   /** What an embedding is called in them. */
   readonly token: string;
   /** Pixels a side. */

@@ -1,6 +1,7 @@
 import type { Device } from '../runtime/session';
 import type { Home } from '../subjects/home';
 import type { Estimate, PhaseStep, RecipeChosen } from './progress';
+import type { SampleScores } from './sample-scores';
 
 /** What a run is given beside its task. It lives in the engine's process. */
 export interface WorkContext {
@@ -19,7 +20,7 @@ export interface WorkContext {
   /** What a subject is learned by, before it is. */
   readonly onRecipe: (recipe: Omit<RecipeChosen, 'kind'>) => void;
   /** Pictures of a training as it is, and where they are. */
-  readonly onSample: (step: number, files: readonly string[]) => void;
+  readonly onSample: (step: number, files: readonly string[], scores?: SampleScores) => void;
   /** Of a large base, before anything of it is loaded; then how long its start takes. */
   readonly onEstimate: (estimate: Estimate) => void;
   readonly onTimed: (what: string, seconds: number) => void;

@@ -49,7 +49,8 @@ export function createWorkerMethods(work: Work): WorkerMethods {
       onTimed: (what, seconds) => onEvent({ kind: 'timed', what, seconds }),
       onProgress: (step) => onEvent(measure(step)),
       onRecipe: (recipe) => onEvent({ kind: 'recipe-chosen', ...recipe }),
-      onSample: (step, files) => onEvent({ kind: 'sample-made', step, files }),
+      onSample: (step, files, scores) =>
+        onEvent({ kind: 'sample-made', step, files, ...(scores ? { scores } : {}) }),
       onWarning: (message) => onEvent({ kind: 'warning-found', message }),
       signal,
       loadedModels,

@@ -65,7 +65,7 @@ test('ours come back whole, and as the request that makes the picture again', ()
   expect([width, height]).toEqual([512, 768]);
   // Who took part without a mention does so again.
   const bare = { ...made, prompt: 'a dog beside @mug' };
-  expect(requestLike(bare)).toMatchObject({ prompt: 'a dog beside @mug', unmentioned: ['rex'] });
+  expect(requestLike(bare)).toMatchObject({ prompt: 'a dog beside @mug', learned: { name: 'rex' } });
 });
 
 describe('without ours, the lines of the web UI are read', () => {

@@ -1,0 +1,59 @@
+import { relative, resolve } from 'node:path';
+import type { EncoderFile } from 'dreambooth';
+import { WrongUse } from './failures';
+import { given } from './personalize';
+import { homeArgument, type Session, type WorkOptions, withEngine } from './session';
+import type { Sdk } from './surroundings';
+
+export interface EvaluateSubjectOptions extends WorkOptions {
+  readonly subject?: string;
+  readonly out?: string;
+  readonly pictures?: number;
+  readonly encoder?: readonly string[];
+}
+
+/** The card of one's own subject: figures, what could not be measured, and what to type next. */
+export async function evaluateSubjectCommand(
+  session: Session,
+  protocol: string | undefined,
+  options: EvaluateSubjectOptions,
+): Promise<void> {
+  if (protocol !== undefined)
+    throw new WrongUse(`--subject is given with the protocol ${protocol}: leave one of them out`);
+  const { output } = session;
+  const name = options.subject!.replace(/^@/, '');
+  const folder = resolve(options.out ?? `evaluation/${name}`);
+  output.started(null);
+  const { card, files, lines } = await withEngine(session, options, async (engine, run, sdk) => {
+    const encoders = (options.encoder ?? []).map((pair) => encoderOf(pair, sdk));
+    const request = { name, folder, encoders, ...given({ pictures: options.pictures }) };
+    const measured = await sdk.measureSubject(engine, request, run);
+    return {
+      card: measured,
+      files: await sdk.reportSubject(measured, folder),
+      lines: sdk.cardLines(measured),
+    };
+  });
+  const advice = card.advice.map((one) => ({
+    ...one,
+    command: `${one.command}${homeArgument(options)}`,
+  }));
+  const { figures, instruments, notMeasured, course, best } = card;
+  output.done({ files, subject: name, figures, instruments, notMeasured, course, best, advice }, [
+    '',
+    ...lines,
+    '',
+    ...advice.flatMap(({ words, command }) => [words, `  ${command}`]),
+    `Look at ${relative(process.cwd(), files[0]!)}`,
+  ]);
+}
+
+function encoderOf(pair: string, { encoderKinds }: Sdk): EncoderFile {
+  const [, kind, path] = /^([a-z]+)=(.+)$/s.exec(pair) ?? [];
+  // The oracle comes with its base and is of no use on another.
+  const kinds = encoderKinds.filter((one) => one !== 'oracle');
+  const known = kinds.find((one) => one === kind);
+  if (known === undefined || path === undefined)
+    throw new WrongUse(`--encoder ${pair}: write KIND=PATH, where KIND is one of ${kinds.join(', ')}`);
+  return { kind: known, path };
+}
