@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { constants, cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { writeFailure } from '../checkpoint/write-failure';
-import { InvalidOptionError } from '../errors';
+import { BrokenFileError, InvalidOptionError } from '../errors';
 import { type Home, makeFolder } from './home';
 import { createSubject, readSubject, type Subject } from './subjects';
 import { weightFilesOf } from './weight-files';
@@ -36,7 +36,7 @@ export function snapshotFolder({ name, folder }: Pick<Subject, 'name' | 'folder'
 /**
  * Makes the weights of a kept step the subject's own; those that it had stay beside them as a step, so that it can be
  * undone. The subject is whole at every moment: a copy takes its place in one rename. Throws UnknownSubjectError,
- * InvalidOptionError for a step that was not kept, DiskFullError.
+ * InvalidOptionError for a step that was not kept, BrokenFileError for one without weights, DiskFullError.
  */
 export function chooseSnapshot(home: Home, name: string, step: number): Subject {
   const subject = readSubject(home, name);
@@ -49,8 +49,13 @@ export function chooseSnapshot(home: Home, name: string, step: number): Subject 
     cpSync(folder, draft, { recursive: true, mode: constants.COPYFILE_FICLONE });
     const [last, chosen] = [subject.steps, step].map((one) => join(draft, snapshotsFolder, String(one)));
     rmSync(last!, { recursive: true, force: true });
+    const weights = ownWeights(chosen!);
+    if (weights.length === 0) {
+      const path = join(folder, snapshotsFolder, String(step));
+      throw new BrokenFileError(path, `${path} holds no weights: choose another of the kept steps.`);
+    }
     moveFiles(ownWeights(draft), draft, last!);
-    moveFiles(ownWeights(chosen!), chosen!, draft);
+    moveFiles(weights, chosen!, draft);
     rmSync(chosen!, { recursive: true });
     return createSubject(home, name, { ...record, steps: step }, draft, subject.id);
   } catch (error) {

@@ -114,15 +114,15 @@ test('the best sample gives its weights, and an end that comes too late is not r
 
 test('steps of a subject that is gone on with are counted from its beginning', async () => {
   const engine = engineIn('longer');
-  const few = { steps: 2, sampleSteps: 1, keep: 'every' } as const;
+  const few = { steps: 1, sampleSteps: 1, keep: 'every' } as const;
   await engine.personalize(request({ ...few, samplePrompts: ['a {subject}'] }));
   const longer = await engine.personalize({
     images: [],
     continueFrom: 'rex',
     settings: { steps: 2 },
   });
-  expect(longer.steps).toBe(4);
-  expect(readdirSync(join(longer.folder, 'snapshots')).sort()).toEqual(['3', '4']);
+  expect(longer.steps).toBe(3);
+  expect(readdirSync(join(longer.folder, 'snapshots')).sort()).toEqual(['2', '3']);
 });
 
 test('an engine that has drawn a whole model draws the step that is chosen meanwhile, and one that is only named', async () => {

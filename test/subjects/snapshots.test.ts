@@ -10,7 +10,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { InvalidOptionError, UnknownSubjectError } from '../../sdk/errors';
+import { BrokenFileError, InvalidOptionError, UnknownSubjectError } from '../../sdk/errors';
 import { prepareGeneration } from '../../sdk/jobs/generation';
 import { type Home, openHome } from '../../sdk/subjects/home';
 import { chooseSnapshot, snapshotSteps } from '../../sdk/subjects/snapshots';
@@ -93,6 +93,16 @@ test('a step that was not kept is refused, and says which were; nothing changes'
   rmSync(join(home.subjects, 'rex'), { recursive: true });
   learned('lora.safetensors', []);
   expect(refused).toThrow(/only its last weights: learn it with keep=every/);
+});
+
+test('a step that holds no weights is refused, and leaves nothing behind', () => {
+  learned('lora.safetensors', [200]);
+  rmSync(join(home.subjects, 'rex', 'snapshots', '200', 'lora.safetensors'));
+  const before = readSubject(home, 'rex');
+  expect(() => chooseSnapshot(home, 'rex', 200)).toThrow(BrokenFileError);
+  expect(readSubject(home, 'rex')).toEqual(before);
+  expect(weights('lora.safetensors')).toBe('of 600');
+  expect(readdirSync(home.cache)).toEqual([]);
 });
 
 test('a picture is asked for with the weights of a kept step, whether the prompt speaks of the subject or not', () => {
