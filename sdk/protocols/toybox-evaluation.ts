@@ -17,6 +17,7 @@ import type { ToySource } from '../jobs/measured-model';
 import type { RunOptions } from '../jobs/run-options';
 import { learnToy } from '../jobs/toy-trial';
 import { deleteSubject, listSubjects } from '../subjects/subjects';
+import type { CaptionClauses } from '../toybox/captions';
 import { PICTURE_SIZE } from '../toybox/renderer';
 import type { ToySubject } from '../toybox/toy-subject';
 import type { PersonalizationSettings } from '../work/personalization-settings';
@@ -228,22 +229,31 @@ async function learn(
   return { learned: name, sources: [...(sweep ? before : []), source], seconds };
 }
 
-/** What was drawn: the ten scenes, what it never wore, the bare class. */
+/** What was drawn: the ten scenes, what it never wore, the bare class; each says what it was asked for. */
 async function keepSheet(
   folder: string,
   { arm, toy }: Pick<ToyRow, 'arm' | 'toy'>,
   { pictures, prior }: ToyMeasurement,
 ): Promise<void> {
   const shown = (data: Uint8Array) => ({ width: PICTURE_SIZE, height: PICTURE_SIZE, data });
-  const first = pictures.map((group) => shown(group[0]!.pixels));
-  const sheet = await contactSheet(
-    [{ images: first.slice(0, 10) }, { images: [...first.slice(10), ...prior.slice(0, 5).map(shown)] }],
-    { cell: PICTURE_SIZE, gap: 2, scaling: 'nearest' },
-  );
+  const cells = [
+    ...pictures.map(([first]) => ({ image: shown(first!.pixels), words: wordsOf(first!.clauses) })),
+    ...prior.slice(0, sheetColumns).map((pixels) => ({ image: shown(pixels), words: `a ${toy.class}` })),
+  ];
+  const rows = Array.from({ length: Math.ceil(cells.length / sheetColumns) }, (_, i) => {
+    const own = cells.slice(i * sheetColumns, (i + 1) * sheetColumns);
+    return { images: own.map(({ image }) => image), captions: own.map(({ words }) => words) };
+  });
+  const sheet = await contactSheet(rows, { cell: PICTURE_SIZE, gap: 4, scaling: 'nearest' });
   const pictureFolder = join(folder, 'pictures');
   makeFolders(pictureFolder);
   await writePng(join(pictureFolder, `${toy.class}-${toy.seed}-${arm}.png`), sheet);
 }
+
+const sheetColumns = 5;
+
+const wordsOf = ({ context, accessory }: CaptionClauses): string =>
+  [context, accessory].filter((word) => word !== undefined).join(', ');
 
 function readRows(file: string): ToyRow[] {
   if (!existsSync(file)) return [];
