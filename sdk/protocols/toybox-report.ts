@@ -134,7 +134,7 @@ const rounded = (value: number) =>
   Number.isNaN(value) ? '–' : value.toFixed(2).replace('-', '−').replace('−0.00', '0.00');
 /** Nothing is said of how far a mean may be off where all subjects have the same. */
 const rangeOf = ({ low, high }: Interval): string[] =>
-  Number.isNaN(low) || low === high ? [] : [`[${rounded(low)}, ${rounded(high)}]`];
+  Number.isNaN(low) || high - low < 1e-9 ? [] : [`[${rounded(low)}, ${rounded(high)}]`];
 const withBelow = (text: string, below: readonly string[]): Cell =>
   below.length === 0 ? text : { text, below: below.join('\n') };
 
