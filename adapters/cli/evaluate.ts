@@ -1,12 +1,12 @@
 import { resolve } from 'node:path';
 import type { ToyArmName, ToyRow } from 'dreambooth';
+import type { EvaluateApplicationsOptions } from './evaluate-applications';
 import { WrongUse } from './failures';
 import { measures, row } from './measures';
 import { assignments, given } from './personalize';
-import { type Session, type WorkOptions, withEngine } from './session';
+import { type Session, withEngine } from './session';
 
-interface EvaluateOptions extends WorkOptions {
-  readonly out?: string;
+interface EvaluateOptions extends EvaluateApplicationsOptions {
   readonly subjects?: number;
   readonly seeds?: number;
   readonly sweeps?: number;
@@ -21,8 +21,12 @@ export async function evaluateCommand(
   protocol: string,
   options: EvaluateOptions,
 ): Promise<void> {
+  if (protocol === 'applications')
+    return (await import('./evaluate-applications')).evaluateApplicationsCommand(session, options);
   if (protocol !== 'toybox')
-    throw new WrongUse(`There is no protocol "${protocol}"; there is toybox, the embedded world`);
+    throw new WrongUse(
+      `There is no protocol "${protocol}"; there is toybox, the embedded world, and there is applications`,
+    );
   const { output } = session;
   const folder = resolve(options.out ?? 'evaluation');
   output.started(null);

@@ -244,7 +244,12 @@ export function createProgram(
   computing(
     command('evaluate', 'measure how well subjects are learned', 'dreambooth evaluate toybox --seeds 2'),
   )
-    .argument('<protocol>', '"toybox": new subjects of the embedded world, measured by the truth')
+    .argument(
+      '<protocol>',
+      '"toybox": new subjects of the embedded world, measured by the truth; "applications": what the paper does with a subject, drawn',
+    )
+    .option('--subject <name>', 'applications: a subject of your own')
+    .option('--pictures <n>', 'applications: how many of each prompt (default: 4)', whole)
     .option('--subjects <n>', 'how many subjects (default: 5)', whole)
     .option('--seeds <n>', 'how many trainings of each in the main arms (default: 3)', whole)
     .option('--arms <name...>', 'which ways to learn (default: all)')

@@ -31,11 +31,11 @@ tbody tr:hover > * { background: var(--band); }
 .faint { color: var(--quiet); }
 .good, .bad, .open { font-weight: 600; white-space: nowrap; } .good { color: var(--good); } .bad { color: var(--bad); } .open { color: var(--open); }
 .figures th:first-child { position: sticky; left: 0; background: var(--page); white-space: nowrap; }
-.side-by-side { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: 1.25rem 1.5rem; margin: 1rem 0; align-items: start; }
+.side-by-side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: 1.25rem 1.5rem; margin: 1rem 0; align-items: start; }
 figure { margin: 0; min-width: 0; } figcaption { font-size: .9em; margin-bottom: .35rem; } .legend { color: var(--quiet); display: block; }
 .legend svg { width: 1.9em; height: .7em; margin-right: .35em; } .legend > span { white-space: nowrap; margin-right: 1em; }
 img { max-width: 100%; height: auto; border-radius: 4px; }
-.chart { width: 100%; height: auto; display: block; } svg text { fill: var(--quiet); font-size: 12px; }
+.chart { width: 100%; max-width: 34rem; height: auto; display: block; } svg text { fill: var(--quiet); font-size: 12px; }
 .line { fill: none; stroke-width: 2; } .grid { stroke: var(--faint); } .mark { stroke: var(--ink); stroke-dasharray: 4 3; }
 ${lines.map((i) => `.line-${i} { stroke: var(--c${i}); stroke-dasharray: ${dashes[i]}; } .dot-${i} { fill: var(--c${i}); }`).join('\n')}
 @media (max-width: 44rem) {
