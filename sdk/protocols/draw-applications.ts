@@ -194,7 +194,7 @@ function reportApplications(
     leftOut.length === 0 ? '' : ` The base has neither pictures nor words for ${leftOut.join(' and ')}.`;
   const report = {
     title: `What can be done with @${subject.name}`,
-    summary: `The applications of the paper, drawn as they came, none left out.${without}`,
+    summary: `The applications of the paper, drawn as they came, none picked.${without}`,
     sections,
   };
   const { id, name, className, base, steps } = subject;

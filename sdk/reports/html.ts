@@ -35,7 +35,7 @@ tbody tr:hover > * { background: var(--band); }
 figure { margin: 0; min-width: 0; } figcaption { font-size: .9em; margin-bottom: .35rem; } .legend { color: var(--quiet); display: block; }
 .legend svg { width: 1.9em; height: .7em; margin-right: .35em; } .legend > span { white-space: nowrap; margin-right: 1em; }
 img { max-width: 100%; height: auto; border-radius: 4px; }
-.chart { width: 100%; max-width: 34rem; height: auto; display: block; } svg text { fill: var(--quiet); font-size: 12px; }
+.chart { width: 100%; max-width: 30rem; height: auto; display: block; } svg text { fill: var(--quiet); font-size: 12px; }
 .line { fill: none; stroke-width: 2; } .grid { stroke: var(--faint); } .mark { stroke: var(--ink); stroke-dasharray: 4 3; }
 ${lines.map((i) => `.line-${i} { stroke: var(--c${i}); stroke-dasharray: ${dashes[i]}; } .dot-${i} { fill: var(--c${i}); }`).join('\n')}
 @media (max-width: 44rem) {
