@@ -94,8 +94,12 @@ export type { Limits } from './operations/limits';
 export { defineOperation, type Effect, type HostKind, nameAt, type Operation } from './operations/operation';
 export { consentWords } from './operations/personalize';
 export type { Caller } from './operations/rights';
+export type { Application, ApplicationName, ApplicationPrompt } from './protocols/applications';
+export { applicationNames, applications } from './protocols/applications';
 export type { Advice } from './protocols/card-advice';
 export type { CardFigures, CoursePoint, JudgedCardPicture, Measured } from './protocols/card-figures';
+export type { ApplicationsRequest, DrawnApplication, DrawnApplications } from './protocols/draw-applications';
+export { drawApplications } from './protocols/draw-applications';
 export type { Drawing } from './protocols/draw-missing';
 export type { DreamBenchReference } from './protocols/dreambench-data';
 export type {

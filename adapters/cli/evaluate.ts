@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import type { ToyArmName, ToyRow } from 'dreambooth';
+import type { EvaluateApplicationsOptions } from './evaluate-applications';
 import type { EvaluateDreamBenchOptions } from './evaluate-dreambench';
 import type { EvaluatePaperOptions } from './evaluate-paper';
 import type { EvaluateSubjectOptions } from './evaluate-subject';
@@ -15,7 +16,7 @@ interface EvaluateOptions extends EvaluatePaperOptions, EvaluateDreamBenchOption
   readonly development?: boolean;
 }
 
-interface ProtocolOptions extends EvaluateOptions, EvaluateSubjectOptions {}
+interface ProtocolOptions extends EvaluateOptions, EvaluateSubjectOptions, EvaluateApplicationsOptions {}
 
 /** `--subject NAME` is the protocol of one's own subject; others go by their names. */
 export async function evaluateCommand(
@@ -23,6 +24,8 @@ export async function evaluateCommand(
   protocol: string | undefined,
   options: ProtocolOptions,
 ): Promise<void> {
+  if (protocol === 'applications')
+    return (await import('./evaluate-applications')).evaluateApplicationsCommand(session, options);
   if (options.subject !== undefined)
     return (await import('./evaluate-subject')).evaluateSubjectCommand(session, protocol, options);
   if (protocol === 'paper') return (await import('./evaluate-paper')).evaluatePaperCommand(session, options);
@@ -35,7 +38,7 @@ export async function evaluateCommand(
 async function toyboxCommand(session: Session, protocol: string, options: EvaluateOptions): Promise<void> {
   if (protocol !== 'toybox')
     throw new WrongUse(
-      `There is no protocol "${protocol}"; there is toybox, the embedded world, and there are paper and dreambench-plus`,
+      `There is no protocol "${protocol}"; there is toybox, the embedded world, and there are applications, paper and dreambench-plus`,
     );
   const { output } = session;
   const folder = resolve(options.out ?? 'evaluation');

@@ -273,10 +273,10 @@ export function createProgram(
   )
     .argument(
       '[protocol]',
-      '"toybox": new subjects of the embedded world, measured by the truth; "paper", "dreambench-plus": the published ones, on their data',
+      '"toybox": new subjects of the embedded world, measured by the truth; "applications": what the paper does with a subject, drawn; "paper", "dreambench-plus": the published ones, on their data',
     )
-    .option('--subject <name>', 'a subject of your own in place of a protocol: its card, with advice')
-    .option('--pictures <n>', 'with --subject, pictures of each scene (default: 2)', whole)
+    .option('--subject <name>', 'a subject of your own: its card, with advice, or its applications')
+    .option('--pictures <n>', 'of each prompt (default: 2 of the card, 4 of applications)', whole)
     .option('--subjects <n>', 'how many subjects (default: 5; of the published all)', whole)
     .option('--seeds <n>', 'how many trainings of each in the main arms (default: 3)', whole)
     .option('--arms <name...>', 'which ways to learn (default: all)')

@@ -22,9 +22,16 @@ export function bootstrap(groups: readonly (readonly number[])[]): Interval {
   const count = some.flat().length;
   if (count === 0) return { mean: Number.NaN, low: Number.NaN, high: Number.NaN, count };
   const random = createRandom(95);
-  const means = Float64Array.from({ length: resamples }, () =>
-    mean(some.flatMap(() => some[random.integer(some.length)]!)),
-  ).sort();
+  const sums = some.map((group) => group.reduce((sum, value) => sum + value, 0));
+  const means = Float64Array.from({ length: resamples }, () => {
+    let [sum, values] = [0, 0];
+    for (let i = 0; i < some.length; i++) {
+      const drawn = random.integer(some.length);
+      sum += sums[drawn]!;
+      values += some[drawn]!.length;
+    }
+    return sum / values;
+  }).sort();
   const at = (share: number) => means[Math.round(share * (resamples - 1))]!;
   return { mean: mean(some.flat()), low: at(0.025), high: at(0.975), count };
 }

@@ -40,7 +40,9 @@ export async function contactSheet(
   const columns = Math.max(1, ...rows.map(({ images }) => images.length));
   const width = left + columns * (cell + gap);
   const captionSize = Math.max(9, Math.round(cell / 12));
-  const notes = rows.map(({ captions = [] }) => captions.map((text) => wrap(text, 20)));
+  // As many letters as have room under a picture.
+  const letters = Math.round(cell / (captionSize * 0.6));
+  const notes = rows.map(({ captions = [] }) => captions.map((text) => wrap(text, letters)));
   const tops: number[] = [];
   let height = top;
   for (const columnNotes of notes) {

@@ -17,6 +17,7 @@ import type { ToySource } from '../jobs/measured-model';
 import type { RunOptions } from '../jobs/run-options';
 import { learnToy } from '../jobs/toy-trial';
 import { deleteSubject, listSubjects } from '../subjects/subjects';
+import type { CaptionClauses } from '../toybox/captions';
 import { PICTURE_SIZE } from '../toybox/renderer';
 import type { ToySubject } from '../toybox/toy-subject';
 import type { PersonalizationSettings } from '../work/personalization-settings';
@@ -59,6 +60,9 @@ export interface ToyRow {
   readonly seconds: number;
 }
 
+/** What a row is of. */
+type RowPlace = Pick<ToyRow, 'arm' | 'toy' | 'seed' | 'photos' | 'steps'>;
+
 export interface ToyEvaluationRequest {
   /** Rows and pictures are kept here, and gone on with. */
   readonly folder: string;
@@ -92,7 +96,7 @@ const rowsFile = 'rows.jsonl';
 
 /**
  * `onRow` is told each row as it is measured, not those that were there before. Returns all. Rejects with what the
- * engine's calls do; rows that were written stay.
+ * engine's calls do; rows that were written stay. Rejects with InvalidOptionError for no subjects or seeds.
  */
 export async function evaluateToybox(
   engine: Engine,
@@ -101,27 +105,31 @@ export async function evaluateToybox(
   run: RunOptions = {},
 ): Promise<readonly ToyRow[]> {
   const { folder, subjects = toyTestSubjects.slice(0, 5), settings = {} } = request;
+  const trials = trialsOf({ ...request, subjects });
   makeFolders(folder);
   const hash = createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 12);
   const file = join(folder, rowsFile);
   const rows = readRows(file).filter((row) => row.settings === hash);
+  const isThere = ({ arm, toy, seed, photos, steps }: RowPlace) =>
+    rows.some(
+      (row) =>
+        row.arm === arm &&
+        isSame(row.toy, toy) &&
+        row.seed === seed &&
+        row.photos === photos &&
+        row.steps === steps,
+    );
   const keep = (row: ToyRow) => {
+    // Of a sweep or the controls that were broken off half-way, some are.
+    if (isThere(row)) return;
     appendFileSync(file, `${JSON.stringify(row)}\n`);
     rows.push(row);
     onRow(row);
   };
-  const isThere = (arm: ToyRow['arm'], toy: ToySubject, seed: number, photos: number) =>
-    rows.some(
-      (row) =>
-        row.steps === null &&
-        row.arm === arm &&
-        row.seed === seed &&
-        row.photos === photos &&
-        isSame(row.toy, toy),
-    );
 
   for (const toy of subjects) {
-    if (toyControls.every((control) => isThere(control, toy, 0, usualPhotos))) continue;
+    const place = { toy, seed: 0, photos: usualPhotos, steps: null };
+    if (toyControls.every((arm) => isThere({ ...place, arm }))) continue;
     const measured = await engine.measure(
       toy,
       toyControls.map((kind) => ({ kind })),
@@ -130,12 +138,12 @@ export async function evaluateToybox(
     for (const [i, arm] of toyControls.entries()) {
       const { report } = measured[i]!;
       if (arm === 'base') await keepSheet(folder, { arm, toy }, measured[i]!);
-      keep({ arm, toy, seed: 0, photos: usualPhotos, steps: null, settings: hash, report, seconds: 0 });
+      keep({ ...place, arm, settings: hash, report, seconds: 0 });
     }
   }
-  for (const trial of trialsOf({ ...request, subjects })) {
+  for (const trial of trials) {
     const { arm, toy, seed, photos } = trial;
-    if (isThere(arm, toy, seed, photos)) continue;
+    if (isThere({ arm, toy, seed, photos, steps: null })) continue;
     const { learned, sources, seconds } = await learn(engine, trial, settings, run);
     const measured = await engine.measure(toy, sources, run);
     for (const [i, source] of sources.entries()) {
@@ -228,35 +236,44 @@ async function learn(
   return { learned: name, sources: [...(sweep ? before : []), source], seconds };
 }
 
-/** What was drawn: the ten scenes, what it never wore, the bare class. */
+/** What was drawn: the ten scenes, what it never wore, the bare class; each says what it was asked for. */
 async function keepSheet(
   folder: string,
   { arm, toy }: Pick<ToyRow, 'arm' | 'toy'>,
   { pictures, prior }: ToyMeasurement,
 ): Promise<void> {
   const shown = (data: Uint8Array) => ({ width: PICTURE_SIZE, height: PICTURE_SIZE, data });
-  const first = pictures.map((group) => shown(group[0]!.pixels));
-  const sheet = await contactSheet(
-    [{ images: first.slice(0, 10) }, { images: [...first.slice(10), ...prior.slice(0, 5).map(shown)] }],
-    { cell: PICTURE_SIZE, gap: 2, scaling: 'nearest' },
-  );
+  const cells = [
+    ...pictures.map(([first]) => ({ image: shown(first!.pixels), words: wordsOf(first!.clauses) })),
+    ...prior.slice(0, sheetColumns).map((pixels) => ({ image: shown(pixels), words: `a ${toy.class}` })),
+  ];
+  const rows = Array.from({ length: Math.ceil(cells.length / sheetColumns) }, (_, i) => {
+    const own = cells.slice(i * sheetColumns, (i + 1) * sheetColumns);
+    return { images: own.map(({ image }) => image), captions: own.map(({ words }) => words) };
+  });
+  const sheet = await contactSheet(rows, { cell: PICTURE_SIZE, gap: 4, scaling: 'nearest' });
   const pictureFolder = join(folder, 'pictures');
   makeFolders(pictureFolder);
   await writePng(join(pictureFolder, `${toy.class}-${toy.seed}-${arm}.png`), sheet);
 }
 
+const sheetColumns = 5;
+
+const wordsOf = ({ context, accessory }: CaptionClauses): string =>
+  [context, accessory].filter((word) => word !== undefined).join(', ');
+
+/** What was broken off in the middle of a line is measured again; the next row gets a line of its own. */
 function readRows(file: string): ToyRow[] {
   if (!existsSync(file)) return [];
-  return readFileSync(file, 'utf8')
-    .split('\n')
-    .flatMap((line) => {
-      try {
-        return line === '' ? [] : [revived(JSON.parse(line))];
-      } catch {
-        // Broken off in the middle of a line: that row is measured again.
-        return [];
-      }
-    });
+  const text = readFileSync(file, 'utf8');
+  if (text !== '' && !text.endsWith('\n')) appendFileSync(file, '\n');
+  return text.split('\n').flatMap((line) => {
+    try {
+      return line === '' ? [] : [revived(JSON.parse(line))];
+    } catch {
+      return [];
+    }
+  });
 }
 
 /** JSON has no NaN, which says that something was not asked for. */

@@ -2,9 +2,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { mean } from '../evaluation/oracle-reading';
+import type { Interval } from '../evaluation/statistics';
 import { basePath, embeddedBase } from '../jobs/base-path';
 import { packageVersions } from '../jobs/versions';
-import type { Block, LineChart, Report, Section, Table } from '../reports/report';
+import type { Block, Cell, LineChart, Report, Section, Table } from '../reports/report';
 import type { ToySubject } from '../toybox/toy-subject';
 import { toyArmNames, toyArms } from './toybox-arms';
 import { isSame, type ToyRow, toyControls } from './toybox-evaluation';
@@ -17,7 +18,7 @@ import {
   type Measure,
   ofArm,
   photoCourse,
-  shownInterval,
+  type Verdict,
 } from './toybox-summary';
 import { writeReport } from './write-report';
 
@@ -77,12 +78,17 @@ export function reportToybox(
 ): { readonly files: readonly string[]; readonly findings: readonly Finding[] } {
   const oracle = oracleErrors();
   const found = findings(rows);
-  const report = toyboxReport(rows, folder, oracle);
+  const report = toyboxReport(rows, folder, oracle, found);
   const result = { oracle, versions: packageVersions(), findings: found, rows };
   return { files: writeReport(folder, report, result), findings: found };
 }
 
-function toyboxReport(rows: readonly ToyRow[], folder: string, errors: OracleErrors): Report {
+function toyboxReport(
+  rows: readonly ToyRow[],
+  folder: string,
+  errors: OracleErrors,
+  found: readonly Finding[],
+): Report {
   const subjects = rows
     .map(({ toy }) => toy)
     .filter((toy, i, all) => all.findIndex((one) => isSame(one, toy)) === i);
@@ -92,7 +98,7 @@ function toyboxReport(rows: readonly ToyRow[], folder: string, errors: OracleErr
     title: 'DreamBooth on the embedded world',
     summary: `${subjects.length} subjects that the base has never met, up to ${seeds} seeds, four photos each unless said; read by an oracle that knows the truth. Figures are means with 95 % bootstrap intervals over subjects, and not comparable to DINO, CLIP or DreamBench++ scores.`,
     sections: [
-      { heading: 'The directions of the paper', blocks: [findingsTable(rows)] },
+      { heading: 'The directions of the paper', blocks: [tally(found), findingsTable(found)] },
       { heading: 'The arms', blocks: [armTable(rows, shown, errors), armWords(shown), measureTable()] },
       { heading: 'Against the recipe', blocks: [contrastTable(rows)] },
       { heading: 'Over the steps', blocks: stepCharts(rows) },
@@ -103,23 +109,49 @@ function toyboxReport(rows: readonly ToyRow[], folder: string, errors: OracleErr
   };
 }
 
-const findingsTable = (rows: readonly ToyRow[]): Table => ({
-  kind: 'table',
-  columns: ['', 'what should be seen', 'where', 'verdict', 'what was seen'],
-  rows: findings(rows).map(({ name, claim, anchor, verdict, seen }) => [name, claim, anchor, verdict, seen]),
+const tones = { pass: 'good', fail: 'bad', inconclusive: 'open', 'not run': 'faint' } as const;
+
+const tally = (found: readonly Finding[]): Block => ({
+  kind: 'text',
+  text: `${(Object.keys(tones) as Verdict[])
+    .map((verdict) => `${verdict}: ${found.filter((one) => one.verdict === verdict).length}`)
+    .join(' · ')}`,
 });
+
+const findingsTable = (found: readonly Finding[]): Table => ({
+  kind: 'table',
+  columns: ['', 'verdict', 'what should be seen', 'what was seen', 'where'],
+  rows: found.map(({ name, claim, anchor, verdict, seen }) => [
+    name,
+    { text: verdict, tone: tones[verdict] },
+    claim,
+    seen.replaceAll('; ', '\n'),
+    { text: anchor, tone: 'faint' },
+  ]),
+});
+
+const rounded = (value: number) =>
+  Number.isNaN(value) ? '–' : value.toFixed(2).replace('-', '−').replace('−0.00', '0.00');
+/** Nothing is said of how far a mean may be off where all subjects have the same. */
+const rangeOf = ({ low, high }: Interval): string[] =>
+  Number.isNaN(low) || high - low < 1e-9 ? [] : [`[${rounded(low)}, ${rounded(high)}]`];
+const withBelow = (text: string, below: readonly string[]): Cell =>
+  below.length === 0 ? text : { text, below: below.join('\n') };
 
 const armTable = (rows: readonly ToyRow[], shown: readonly ToyRow['arm'][], errors: OracleErrors): Table => ({
   kind: 'table',
-  columns: ['', 'runs', ...headline, 's to learn'],
+  columns: ['', 'runs', ...headline, 'learning'],
   rows: shown.map((arm) => {
     const own = ofArm(rows, arm);
     const seconds = mean(own.map((row) => row.seconds));
     return [
       arm,
       String(own.length),
-      ...headline.map((measure) => shownInterval(interval(own, measure))),
-      seconds > 0 ? seconds.toFixed(0) : '',
+      ...headline.map((measure) => {
+        const found = interval(own, measure);
+        return withBelow(rounded(found.mean), rangeOf(found));
+      }),
+      seconds > 0 ? `${seconds.toFixed(0)} s` : '',
     ];
   }),
   note: `The oracle on held-out pictures: ${Object.entries(errors)
@@ -148,10 +180,17 @@ function contrastTable(rows: readonly ToyRow[]): Table {
       arm,
       ...headline.map((measure) => {
         const { difference, subjects } = contrast(rows, 'class-images', arm, measure);
-        return `${shownInterval(difference)} ↑${subjects.greater} ↓${subjects.smaller}`;
+        const value = rounded(difference.mean);
+        const text = difference.mean > 0 && value !== '0.00' ? `+${value}` : value;
+        const cell = withBelow(text, [
+          ...rangeOf(difference),
+          ...(subjects.greater + subjects.smaller > 0 ? [`↑${subjects.greater} ↓${subjects.smaller}`] : []),
+        ]);
+        const holdsZero = !(difference.low > 0 || difference.high < 0);
+        return holdsZero && typeof cell !== 'string' ? { ...cell, tone: 'faint' as const } : cell;
       }),
     ]),
-    note: 'Differences of pairs of the same subject and seed; arrows count subjects.',
+    note: 'Differences of pairs of the same subject and seed; arrows count subjects; faint where the interval holds 0.',
   };
 }
 
@@ -197,29 +236,35 @@ const photoCharts = (rows: readonly ToyRow[]): Block[] => [
   },
 ];
 
-const subjectTable = (rows: readonly ToyRow[], subjects: readonly ToySubject[]): Table => ({
-  kind: 'table',
-  columns: ['class-images', 'runs', ...measures],
-  rows: subjects.map((toy) => {
-    const own = ofArm(rows, 'class-images').filter((row) => isSame(row.toy, toy));
-    return [
-      `${toy.class} ${toy.seed}`,
-      String(own.length),
-      ...measures.map((measure) => mean(own.map(({ report }) => report[measure])).toFixed(2)),
-    ];
-  }),
-});
+const subjectTable = (rows: readonly ToyRow[], subjects: readonly ToySubject[]): Table => {
+  const own = subjects.map((toy) => ofArm(rows, 'class-images').filter((row) => isSame(row.toy, toy)));
+  return {
+    kind: 'table',
+    columns: ['class-images', ...subjects.map(({ class: noun, seed }) => `${noun} ${seed}`)],
+    rows: [
+      ['runs', ...own.map((of) => String(of.length))],
+      ...measures.map((measure) => [
+        measure,
+        ...own.map((of) => rounded(mean(of.map(({ report }) => report[measure])))),
+      ]),
+    ],
+  };
+};
 
 function pictures(folder: string, subjects: readonly ToySubject[], shown: readonly ToyRow['arm'][]): Section {
-  const blocks = subjects.flatMap((toy) =>
-    shown.flatMap((arm): Block[] => {
+  const blocks = subjects.flatMap((toy) => {
+    const name = `${toy.class} ${toy.seed}`;
+    const sheets = shown.flatMap((arm): Block[] => {
       const file = `pictures/${toy.class}-${toy.seed}-${arm}.png`;
       if (!existsSync(join(folder, file))) return [];
       const png = readFileSync(join(folder, file));
-      return [{ kind: 'picture', png, file, caption: `${toy.class} ${toy.seed}, ${arm}` }];
-    }),
-  );
+      return [{ kind: 'picture', png, file, caption: `${name}, ${arm}` }];
+    });
+    return sheets.length === 0 ? [] : [{ kind: 'text', text: name } as const, ...sheets];
+  });
   const text =
-    'The first picture of each of the ten scenes; below them five with an accessory and five of the bare class. Seed 0.';
+    blocks.length === 0
+      ? 'There are none beside the rows.'
+      : 'The first picture of each of the ten scenes; below them five with an accessory and five of the bare class. Seed 0.';
   return { heading: 'Pictures', blocks: [{ kind: 'text', text }, ...blocks] };
 }

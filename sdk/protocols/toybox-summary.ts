@@ -59,7 +59,8 @@ export function contrast(rows: readonly ToyRow[], from: Arm, to: Arm, measure: M
   const pairs = ofArm(rows, to).flatMap((after) => {
     const same = before.filter((row) => isSame(row.toy, after.toy));
     const pair = same.find(({ seed }) => seed === after.seed) ?? (same.length === 1 ? same[0] : undefined);
-    return pair === undefined
+    // NaN says that nothing was asked, so that there is nothing to compare.
+    return pair === undefined || Number.isNaN(after.report[measure] - pair.report[measure])
       ? []
       : [{ toy: after.toy, from: pair.report[measure], to: after.report[measure] }];
   });
@@ -169,7 +170,7 @@ interface Wanted extends Contrast {
 }
 
 const figure = (value: number) => (Number.isNaN(value) ? '–' : value.toFixed(2));
-export const shownInterval = ({ mean: middle, low, high }: Interval): string =>
+const shownInterval = ({ mean: middle, low, high }: Interval): string =>
   `${figure(middle)} [${figure(low)}, ${figure(high)}]`;
 const signed = ({ mean: middle, low, high }: Interval) =>
   `${middle < 0 ? '' : '+'}${figure(middle)} [${figure(low)}, ${figure(high)}]`;

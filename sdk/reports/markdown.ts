@@ -1,5 +1,5 @@
 /** A report as Markdown; pictures lie beside it, charts are tables of their points. */
-import type { Block, LineChart, Report } from './report';
+import type { Block, Cell, LineChart, Report } from './report';
 
 export function markdownReport({ title, summary, sections }: Report): string {
   const parts = sections.flatMap(({ heading, blocks }) => [`## ${heading}`, ...blocks.map(blockText)]);
@@ -15,21 +15,34 @@ function blockText(block: Block): string {
     case 'chart':
       return `${block.title}\n\n${tableText(...pointsOf(block))}`;
     case 'picture':
-      return `![${block.caption}](${block.file})`;
+      return `![${block.caption.replace(/[[\]\\]/g, '\\$&')}](<${block.file}>)`;
   }
 }
 
-function tableText(columns: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`;
+function tableText(columns: readonly string[], rows: readonly (readonly Cell[])[]): string {
+  const line = (cells: readonly Cell[]) => `| ${cells.map(cellText).join(' | ')} |`;
   return [line(columns), line(columns.map(() => '---')), ...rows.map(line)].join('\n');
+}
+
+/** In one line, in which neither a bar ends the cell nor a sign begins a tag. */
+function cellText(cell: Cell): string {
+  const { text, below } = typeof cell === 'string' ? { text: cell } : cell;
+  return [text, ...(below === undefined ? [] : [below])]
+    .join(' ')
+    .replaceAll('\\', '\\\\')
+    .replaceAll('|', '\\|')
+    .replaceAll('<', '&lt;')
+    .replaceAll('\n', '<br>');
 }
 
 function pointsOf({ x, series }: LineChart): [string[], string[][]] {
   const places = [...new Set(series.flatMap(({ points }) => points.map(([at]) => at)))].sort((a, b) => a - b);
   const rows = places.map((at) => [
     String(at),
-    ...series.map(({ points }) => points.find(([own]) => own === at)?.[1].toPrecision(3) ?? ''),
+    ...series.map(({ points }) => {
+      const value = points.find(([own]) => own === at)?.[1];
+      return value === undefined || !Number.isFinite(value) ? '' : value.toPrecision(3);
+    }),
   ]);
   return [[x, ...series.map(({ name }) => name)], rows];
 }

@@ -28,9 +28,20 @@ export interface Table {
   readonly kind: 'table';
   readonly columns: readonly string[];
   /** The first cell names the row; figures are strings as they are to be read. */
-  readonly rows: readonly (readonly string[])[];
+  readonly rows: readonly (readonly Cell[])[];
   readonly note?: string;
 }
+
+export type Cell =
+  | string
+  | {
+      /** May have several lines. */
+      readonly text: string;
+      /** Said below it and smaller, as the interval of a mean. */
+      readonly below?: string;
+      /** `faint`: nothing to stop at. The others are a verdict's colour; the text says the verdict all the same. */
+      readonly tone?: 'good' | 'bad' | 'open' | 'faint';
+    };
 
 export interface LineChart {
   readonly kind: 'chart';

@@ -178,7 +178,7 @@ test('of one that was learned too long: overfitted, and the step to take instead
   const [html, markdown, json] = files.map((file) => readFileSync(file, 'utf8'));
   expect(html).toContain('best: 400');
   expect(html).toContain('dreambooth subjects choose rex --step 400');
-  expect(markdown).toMatch(/!\[.*\]\(contact-sheet\.png\)/);
+  expect(markdown).toMatch(/!\[.*\]\(<contact-sheet\.png>\)/);
   expect(JSON.parse(json!)).toMatchObject({
     best: 400,
     scenes: expect.arrayContaining([

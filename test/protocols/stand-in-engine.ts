@@ -1,0 +1,85 @@
+/** An engine that learns and measures nothing, and remembers what it was asked. */
+import { mkdirSync, mkdtempSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ToyMeasurement } from '../../sdk/evaluation/toybox-protocol';
+import type { Engine } from '../../sdk/jobs/engine';
+import type { ToySource } from '../../sdk/jobs/measured-model';
+import type { PersonalizationRequest } from '../../sdk/jobs/personalization';
+import { openHome } from '../../sdk/subjects/home';
+import { createSubject } from '../../sdk/subjects/subjects';
+import { PICTURE_SIZE } from '../../sdk/toybox/renderer';
+import type { ToySubject } from '../../sdk/toybox/toy-subject';
+import { goodReport } from './made-up-rows';
+
+export interface StandIn {
+  readonly engine: Engine;
+  readonly learned: PersonalizationRequest[];
+  readonly measured: { readonly toy: ToySubject; readonly sources: readonly ToySource[] }[];
+  /** The n-th call from here on, of either kind, throws; it is not remembered. */
+  breakAt(call: number): void;
+}
+
+const pixels = new Uint8Array(PICTURE_SIZE * PICTURE_SIZE * 3).fill(90);
+const picture = { text: 'a dog in the snow', clauses: { class: 'dog', context: 'snow' }, pixels } as const;
+
+/** Every report says in CP which measurement it is of, from 1 on; accessories were not asked for. */
+export function standInEngine(folder: string): StandIn {
+  const home = openHome(folder);
+  const learned: StandIn['learned'] = [];
+  const measured: StandIn['measured'] = [];
+  let left = Number.POSITIVE_INFINITY;
+  let reports = 0;
+  const count = () => {
+    left -= 1;
+    if (left === 0) throw new Error('the power went');
+  };
+  const engine: Pick<Engine, 'home' | 'personalize' | 'measure'> = {
+    home,
+    async personalize(request) {
+      count();
+      learned.push(request);
+      mkdirSync(folder, { recursive: true });
+      const draft = mkdtempSync(join(folder, 'draft-'));
+      return createSubject(
+        home,
+        request.name!,
+        {
+          id: `${request.name}`,
+          className: request.className!,
+          identifier: request.identifier ?? 'olis',
+          instancePrompt: 'a photo of {subject}',
+          kind: 'lora',
+          base: { path: 'toybox', fingerprint: 'none' },
+          settings: {},
+          seed: request.seed ?? 0,
+          steps: 350,
+          createdAt: new Date().toISOString(),
+          photos: [],
+          versions: {},
+        },
+        draft,
+      );
+    },
+    async measure(toy, sources) {
+      count();
+      measured.push({ toy, sources });
+      return sources.map((): ToyMeasurement => {
+        reports += 1;
+        const report = { ...goodReport, CP: reports, accessoryAccuracy: Number.NaN };
+        return {
+          report,
+          pictures: Array.from({ length: 15 }, () => [picture]),
+          prior: Array(5).fill(pixels),
+        };
+      });
+    },
+  };
+  return {
+    engine: engine as Engine,
+    learned,
+    measured,
+    breakAt(call) {
+      left = call;
+    },
+  };
+}

@@ -1,0 +1,304 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { readPngText } from '../../sdk/images/png';
+import { toyArmNames, toyArms } from '../../sdk/protocols/toybox-arms';
+import {
+  evaluateToybox,
+  type ToyEvaluationRequest,
+  type ToyRow,
+  toyDevelopmentSubjects,
+  toyTestSubjects,
+} from '../../sdk/protocols/toybox-evaluation';
+import { reportToybox } from '../../sdk/protocols/toybox-report';
+import { subjectNames } from '../../sdk/subjects/subjects';
+import { CLASSES } from '../../sdk/toybox/scene';
+import { callIn } from '../cli/command-line';
+import { standInEngine } from './stand-in-engine';
+
+let folder: string;
+let out: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'dreambooth-protocol-'));
+  out = join(folder, 'out');
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const toys = toyTestSubjects.slice(0, 2);
+const small: Omit<ToyEvaluationRequest, 'folder'> = {
+  subjects: toys,
+  arms: ['class-images', 'no-prior', 'no-noun'],
+  seeds: 2,
+  sweeps: 1,
+};
+/** Runs it, and what was told on the way. */
+async function evaluate(
+  standIn = standInEngine(join(folder, 'home')),
+  request: Omit<ToyEvaluationRequest, 'folder'> = small,
+) {
+  const told: ToyRow[] = [];
+  const rows = await evaluateToybox(standIn.engine, { folder: out, ...request }, (row) => told.push(row));
+  return { rows, told, standIn };
+}
+const name = ({ arm, toy, seed, photos, steps }: ToyRow) =>
+  [
+    arm,
+    toy.class,
+    seed,
+    ...(photos === 4 ? [] : [`${photos} photos`]),
+    ...(steps === null ? [] : [steps]),
+  ].join(' ');
+const rowsIn = () => readFileSync(join(out, 'rows.jsonl'), 'utf8').trimEnd().split('\n');
+
+const planned = [
+  'base dog 0',
+  'real dog 0',
+  'copies dog 0',
+  'base fish 0',
+  'real fish 0',
+  'copies fish 0',
+  // Every arm on the first seed, the sweeps, and then the main arms again.
+  'class-images dog 0 100',
+  'class-images dog 0 200',
+  'class-images dog 0 300',
+  'class-images dog 0',
+  'class-images fish 0',
+  'no-prior dog 0 100',
+  'no-prior dog 0 200',
+  'no-prior dog 0 300',
+  'no-prior dog 0',
+  'no-prior fish 0',
+  'no-noun dog 0',
+  'no-noun fish 0',
+  'class-images dog 0 1 photos',
+  'class-images dog 0 2 photos',
+  'class-images dog 0 3 photos',
+  'class-images dog 0 5 photos',
+  'class-images dog 1',
+  'class-images fish 1',
+  'no-prior dog 1',
+  'no-prior fish 1',
+];
+
+test('controls, then every arm, then the sweep of photos, then further seeds of the main arms', async () => {
+  const { rows, told, standIn } = await evaluate();
+  expect(rows.map(name)).toEqual(planned);
+  expect(told).toEqual(rows);
+  expect(rowsIn()).toHaveLength(rows.length);
+  // Each in the order in which it was measured, none twice.
+  expect(rows.map(({ report }) => report.CP)).toEqual(planned.map((_, i) => i + 1));
+  // A learning's time is said once.
+  expect(rows.filter(({ steps }) => steps !== null).every(({ seconds }) => seconds === 0)).toBe(true);
+  expect(standIn.learned).toHaveLength(14);
+  // Nothing is left behind but rows and pictures of the first seed.
+  expect(subjectNames(standIn.engine.home)).toEqual([]);
+  expect(existsSync(standIn.engine.home.cache) ? readdirSync(standIn.engine.home.cache) : []).toEqual([]);
+  const pictures = ['dog-11', 'fish-12'].flatMap((toy) =>
+    ['base', 'class-images', 'no-noun', 'no-prior'].map((arm) => `${toy}-${arm}.png`),
+  );
+  expect(readdirSync(join(out, 'pictures')).sort()).toEqual(pictures);
+  expect(() => readPngText(readFileSync(join(out, 'pictures', pictures[0]!)))).not.toThrow();
+});
+
+test('an arm is the recipe with one thing changed, under the settings of the whole run', async () => {
+  const settings = { steps: 50, rank: 8 };
+  const { standIn } = await evaluate(undefined, {
+    subjects: toys.slice(0, 1),
+    seeds: 1,
+    sweeps: 0,
+    settings,
+  });
+  expect(standIn.learned).toHaveLength(toyArmNames.length);
+  const of = (arm: string) => standIn.learned.find((one) => one.name!.startsWith(`toy-${arm}-dog-`))!;
+  expect(of('class-images')).toMatchObject({ className: 'dog', seed: 0, settings });
+  expect(of('class-images').identifier).toBeUndefined();
+  expect(of('class-images').images).toHaveLength(4);
+  expect(of('no-prior').settings).toEqual({ ...settings, prior: 'none' });
+  expect(of('adapter-off').settings).toEqual({ ...settings, prior: 'adapter-off' });
+  expect(of('wrong-noun').className).not.toBe('dog');
+  expect(CLASSES).toContain(of('wrong-noun').className);
+  expect(of('common-word').identifier).toBe('red');
+  expect(of('full').settings).toEqual({ ...settings, ...toyArms.full.settings });
+  // Without a noun it is asked for without one.
+  const asked = standIn.measured.flatMap(({ sources }) => sources);
+  expect(asked).toContainEqual({ kind: 'subject', name: 'toy-no-noun-dog-11-0-4', noun: null });
+  expect(asked).toContainEqual({ kind: 'subject', name: 'toy-class-images-dog-11-0-4' });
+});
+
+test('a sweep keeps the weights of every hundredth step, on as many subjects as are asked for', async () => {
+  const { rows, standIn } = await evaluate(undefined, { ...small, seeds: 1, sweeps: 2 });
+  const keeping = standIn.learned.filter(({ settings }) => settings?.keep === 'every').map((one) => one.name);
+  expect(keeping).toEqual([
+    'toy-class-images-dog-11-0-4',
+    'toy-class-images-fish-12-0-4',
+    'toy-no-prior-dog-11-0-4',
+    'toy-no-prior-fish-12-0-4',
+  ]);
+  expect(rows.filter(({ photos }) => photos !== 4).map(({ toy, photos }) => [toy.class, photos])).toEqual([
+    ['dog', 1],
+    ['dog', 2],
+    ['dog', 3],
+    ['dog', 5],
+    ['fish', 1],
+    ['fish', 2],
+    ['fish', 3],
+    ['fish', 5],
+  ]);
+  expect(standIn.learned.filter(({ name: one }) => one!.endsWith('-5'))[0]!.images).toHaveLength(5);
+  rmSync(out, { recursive: true });
+  const none = await evaluate(undefined, { ...small, seeds: 1, sweeps: 0 });
+  expect(none.rows.every(({ photos, steps }) => photos === 4 && steps === null)).toBe(true);
+});
+
+describe('broken off', () => {
+  test('after any call, it goes on where it was: nothing is measured twice, nothing lost', async () => {
+    const calls = 2 + 14 * 2;
+    for (let call = 1; call <= calls; call++) {
+      rmSync(folder, { recursive: true, force: true });
+      const standIn = standInEngine(join(folder, 'home'));
+      standIn.breakAt(call);
+      await expect(evaluate(standIn)).rejects.toThrow('the power went');
+      const before = existsSync(join(out, 'rows.jsonl')) ? rowsIn().length : 0;
+      const { rows, told } = await evaluate(standIn);
+      expect(rows.map(name)).toEqual(planned);
+      expect(told).toHaveLength(planned.length - before);
+      expect(rowsIn()).toHaveLength(planned.length);
+      // A learning whose measurement was broken off is learned again, over what it left.
+      expect(standIn.learned.length).toBe(14 + (call > 2 && call % 2 === 0 ? 1 : 0));
+      expect(subjectNames(standIn.engine.home)).toEqual([]);
+    }
+    const again = await evaluate();
+    expect(again.told).toEqual([]);
+    expect(again.standIn.measured).toEqual([]);
+    expect(again.rows.map(name)).toEqual(planned);
+  });
+
+  test('in the middle of a line, that row is measured again and the next has a line of its own', async () => {
+    await evaluate();
+    const file = join(out, 'rows.jsonl');
+    const whole = readFileSync(file);
+    truncateSync(file, whole.length - 40);
+    const { rows, told } = await evaluate();
+    expect(told.map(name)).toEqual(['no-prior fish 1']);
+    expect(rows.map(name)).toEqual(planned);
+    const third = await evaluate();
+    expect(third.told).toEqual([]);
+    expect(third.rows.map(name)).toEqual(planned);
+  });
+
+  test('between the rows of one sweep, none is there twice', async () => {
+    await evaluate();
+    const file = join(out, 'rows.jsonl');
+    const lines = rowsIn();
+    const kept = lines.slice(0, planned.indexOf('class-images dog 0 300'));
+    truncateSync(file, Buffer.byteLength(`${kept.join('\n')}\n`));
+    const { rows } = await evaluate();
+    expect(rows.map(name).sort()).toEqual([...planned].sort());
+    expect((await evaluate()).rows.map(name).sort()).toEqual([...planned].sort());
+  });
+});
+
+test('what was not asked for stays NaN when it is read again', async () => {
+  const first = await evaluate();
+  const second = await evaluate();
+  expect(second.told).toEqual([]);
+  expect(second.rows).toEqual(first.rows);
+  expect(second.rows[0]!.report.accessoryAccuracy).toBeNaN();
+});
+
+test('rows of other settings are neither taken nor touched', async () => {
+  await evaluate(undefined, { ...small, settings: { steps: 50 } });
+  const { rows, told } = await evaluate(undefined, { ...small, settings: { steps: 60 } });
+  expect(told).toHaveLength(planned.length);
+  expect(rows.map(name)).toEqual(planned);
+  expect(rowsIn()).toHaveLength(2 * planned.length);
+  const before = await evaluate(undefined, { ...small, settings: { steps: 50 } });
+  expect(before.told).toEqual([]);
+  expect(before.rows).toHaveLength(planned.length);
+});
+
+test('more seeds and arms add to what is there', async () => {
+  await evaluate(undefined, { subjects: toys, arms: ['class-images'], seeds: 1, sweeps: 0 });
+  const { told } = await evaluate(undefined, {
+    subjects: toys,
+    arms: ['class-images', 'full'],
+    seeds: 2,
+    sweeps: 0,
+  });
+  expect(told.map(name)).toEqual(['full dog 0', 'full fish 0', 'class-images dog 1', 'class-images fish 1']);
+});
+
+test('nothing to evaluate is refused before anything is done', async () => {
+  for (const bad of [{ seeds: 0 }, { seeds: 1.5 }, { subjects: [] }]) {
+    const standIn = standInEngine(join(folder, 'home'));
+    await expect(evaluate(standIn, { ...small, ...bad })).rejects.toMatchObject({ code: 'invalid-option' });
+    expect(standIn.measured).toEqual([]);
+  }
+});
+
+test('no subject by which settings are judged is one on which they may be chosen', () => {
+  const names = [...toyTestSubjects, ...toyDevelopmentSubjects].map((toy) => `${toy.class} ${toy.seed}`);
+  expect(new Set(names).size).toBe(names.length);
+});
+
+test('the report of a run says the same in three ways', async () => {
+  const { rows } = await evaluate();
+  const { files, findings } = reportToybox(rows, out);
+  expect(files.map((file) => file.slice(out.length + 1))).toEqual([
+    'report.html',
+    'report.md',
+    'result.json',
+  ]);
+  const [html, markdown, json] = files.map((file) => readFileSync(file, 'utf8'));
+  const result = JSON.parse(json!);
+  expect(result.rows).toHaveLength(rows.length);
+  expect(result.findings).toEqual(findings);
+  expect(result.oracle).toMatchObject({ class: expect.any(Number), 'identity RMSE': expect.any(Number) });
+  for (const { name: one, verdict, claim } of findings) {
+    expect(markdown).toContain(`| ${one} | ${verdict} | ${claim} |`);
+    expect(html).toContain(`>${verdict}</td>`);
+  }
+  expect(html!.match(/<img /g)).toHaveLength(8);
+  expect(markdown).toContain('![dog 11, base](<pictures/dog-11-base.png>)');
+});
+
+describe('dreambooth evaluate toybox', () => {
+  const evaluateCommand = async (...parameters: string[]) => {
+    const standIn = standInEngine(join(folder, 'home'));
+    const close = async () => {};
+    const loadSdk = async () => ({
+      ...(await import('../../sdk/index')),
+      createEngine: () => ({ ...standIn.engine, close }),
+    });
+    const all = ['evaluate', 'toybox', '--out', out, '--home', join(folder, 'home'), ...parameters];
+    return { standIn, ...(await callIn({ loadSdk: loadSdk as never }, ...all)) };
+  };
+
+  test('--arms, --subjects, --seeds, --sweeps and --development', async () => {
+    const few = ['--arms', 'no-prior', 'full', '--subjects', '1', '--seeds', '1', '--sweeps', '0'];
+    const { code, out: said, err, standIn } = await evaluateCommand(...few, '--development');
+    expect(code, err).toBe(0);
+    expect(standIn.learned.map(({ name: one }) => one)).toEqual([
+      'toy-no-prior-cat-1-0-4',
+      'toy-full-cat-1-0-4',
+    ]);
+    expect(said).toMatch(/A8 +not run/);
+    expect(said).toContain(join(out, 'report.html'));
+  });
+
+  test.each([
+    [['--arms', 'no-prio'], /--arms no-prio: there are class-images, /],
+    [['--subjects', '0'], /--subjects 0: there are 8 of them/],
+    [['--subjects', '9'], /--subjects 9: there are 8 of them/],
+    [['--subjects', '3', '--development'], /--subjects 3: there are 2 of them/],
+    [['--set', 'rank=0'], /rank is 0/],
+    [['--seeds', '0'], /5 subjects and 0 seeds make no evaluation/],
+    [['--seeds', 'two'], /Give a whole number/],
+  ])('%j is wrong use', async (parameters, message) => {
+    const { code, err, standIn } = await evaluateCommand(...parameters);
+    expect(code).not.toBe(0);
+    expect(err).toMatch(message);
+    expect(standIn.measured).toEqual([]);
+  });
+});
