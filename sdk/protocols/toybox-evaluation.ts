@@ -16,11 +16,12 @@ import type { Engine } from '../jobs/engine';
 import type { ToySource } from '../jobs/measured-model';
 import type { RunOptions } from '../jobs/run-options';
 import { learnToy } from '../jobs/toy-trial';
-import { deleteSubject, listSubjects } from '../subjects/subjects';
+import { deleteSubject, readSubject, subjectExists } from '../subjects/subjects';
 import type { CaptionClauses } from '../toybox/captions';
 import { PICTURE_SIZE } from '../toybox/renderer';
 import type { ToySubject } from '../toybox/toy-subject';
 import type { PersonalizationSettings } from '../work/personalization-settings';
+import { fingerprint } from './learn-once';
 import { type ToyArm, type ToyArmName, toyArmNames, toyArms } from './toybox-arms';
 
 /** On these two settings may be chosen. */
@@ -56,7 +57,7 @@ export interface ToyRow {
   /** The settings that were not the preset's, in a hash: rows of other settings are not gone on with. */
   readonly settings: string;
   readonly report: SubjectReport;
-  /** Of the learning; 0 where a row is of the same learning as another. */
+  /** Of the learning; 0 where a row is of the same learning as another, or a run was broken off after it. */
   readonly seconds: number;
 }
 
@@ -78,6 +79,19 @@ export interface ToyEvaluationRequest {
   readonly settings?: PersonalizationSettings;
 }
 
+/** What is measured in one call, since the truth about a subject takes as long to draw as a model's pictures. */
+interface Group {
+  readonly toy: ToySubject;
+  readonly seed: number;
+  readonly trials: readonly Trial[];
+}
+
+interface Measured {
+  readonly place: RowPlace;
+  readonly source: ToySource;
+  readonly seconds: number;
+}
+
 /** A learning and what is measured of it. */
 interface Trial {
   readonly arm: ToyArmName;
@@ -89,6 +103,7 @@ interface Trial {
 }
 
 const usualPhotos = 4;
+const otherPhotos = [1, 2, 3, 5];
 const sweepEvery = 100;
 /** Arms whose course over the steps is looked at. */
 const sweptArms: readonly ToyArmName[] = ['class-images', 'no-prior'];
@@ -105,7 +120,7 @@ export async function evaluateToybox(
   run: RunOptions = {},
 ): Promise<readonly ToyRow[]> {
   const { folder, subjects = toyTestSubjects.slice(0, 5), settings = {} } = request;
-  const trials = trialsOf({ ...request, subjects });
+  const groups = groupsOf({ ...request, subjects });
   makeFolders(folder);
   const hash = createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 12);
   const file = join(folder, rowsFile);
@@ -127,46 +142,46 @@ export async function evaluateToybox(
     onRow(row);
   };
 
-  for (const toy of subjects) {
-    const place = { toy, seed: 0, photos: usualPhotos, steps: null };
-    if (toyControls.every((arm) => isThere({ ...place, arm }))) continue;
-    const measured = await engine.measure(
-      toy,
-      toyControls.map((kind) => ({ kind })),
-      run,
-    );
-    for (const [i, arm] of toyControls.entries()) {
-      const { report } = measured[i]!;
-      if (arm === 'base') await keepSheet(folder, { arm, toy }, measured[i]!);
-      keep({ ...place, arm, settings: hash, report, seconds: 0 });
+  for (const { toy, seed, trials } of groups) {
+    const measured: Measured[] = [];
+    const controls = seed === 0 ? toyControls : [];
+    for (const arm of controls) {
+      const place = { arm, toy, seed: 0, photos: usualPhotos, steps: null };
+      if (!isThere(place)) measured.push({ place, source: { kind: arm }, seconds: 0 });
     }
-  }
-  for (const trial of trials) {
-    const { arm, toy, seed, photos } = trial;
-    if (isThere({ arm, toy, seed, photos, steps: null })) continue;
-    const { learned, sources, seconds } = await learn(engine, trial, settings, run);
-    const measured = await engine.measure(toy, sources, run);
-    for (const [i, source] of sources.entries()) {
-      const { report } = measured[i]!;
-      const steps = source.kind === 'subject' ? (source.step ?? null) : null;
-      // The end comes last: with it the trial is done.
-      const time = steps === null ? seconds : 0;
-      if (steps === null && seed === 0 && photos === usualPhotos)
-        await keepSheet(folder, { arm, toy }, measured[i]!);
-      keep({ arm, toy, seed, photos, steps, settings: hash, report, seconds: time });
+    const learned: string[] = [];
+    for (const trial of trials) {
+      if (isThere({ ...trial, steps: null })) continue;
+      const { name, sources, seconds } = await learn(engine, trial, settings, run);
+      learned.push(name);
+      for (const source of sources) {
+        const steps = source.step ?? null;
+        // The end comes last: with it the trial is done.
+        measured.push({ place: { ...trial, steps }, source, seconds: steps === null ? seconds : 0 });
+      }
     }
-    deleteSubject(engine.home, learned);
+    if (measured.length === 0) continue;
+    const sources = measured.map(({ source }) => source);
+    const measurements = await engine.measure(toy, sources, run);
+    for (const [i, { place, seconds }] of measured.entries()) {
+      const { arm, photos, steps } = place;
+      const measurement = measurements[i]!;
+      const isShown = arm !== 'real' && arm !== 'copies' && steps === null && photos === usualPhotos;
+      if (isShown && seed === 0) await keepSheet(folder, place, measurement);
+      keep({ arm, toy, seed, photos, steps, settings: hash, report: measurement.report, seconds });
+    }
+    for (const name of learned) deleteSubject(engine.home, name);
   }
   return rows;
 }
 
 /** Throws InvalidOptionError for none. */
-function trialsOf({
+function groupsOf({
   subjects = [],
   arms = toyArmNames,
   seeds = 3,
   sweeps = 2,
-}: ToyEvaluationRequest): Trial[] {
+}: ToyEvaluationRequest): Group[] {
   if (subjects.length === 0 || !Number.isSafeInteger(seeds) || seeds < 1) {
     throw new InvalidOptionError(
       'seeds',
@@ -174,66 +189,60 @@ function trialsOf({
     );
   }
   const swept = subjects.slice(0, sweeps);
-  const usual = (arm: ToyArmName, toy: ToySubject, seed: number): Trial => ({
-    arm,
-    toy,
-    seed,
-    photos: usualPhotos,
-    sweep: seed === 0 && sweptArms.includes(arm) && swept.includes(toy),
-  });
+  const trialsOf = (toy: ToySubject, seed: number): Trial[] => {
+    const isSwept = seed === 0 && swept.includes(toy);
+    const chosen = arms.filter((arm) => seed === 0 || toyArms[arm].main);
+    const usual = chosen.map(
+      (arm): Trial => ({ arm, toy, seed, photos: usualPhotos, sweep: isSwept && sweptArms.includes(arm) }),
+    );
+    if (!isSwept || !arms.includes('class-images')) return usual;
+    const others = otherPhotos.map(
+      (photos): Trial => ({ arm: 'class-images', toy, seed, photos, sweep: false }),
+    );
+    return [...usual, ...others];
+  };
   // What matters most first: a run that is broken off has all arms on the first seed.
-  const trials: Trial[] = [];
-  for (let seed = 0; seed < seeds; seed++) {
-    for (const arm of arms) {
-      if (seed > 0 && !toyArms[arm].main) continue;
-      for (const toy of subjects) trials.push(usual(arm, toy, seed));
-    }
-    if (seed > 0 || !arms.includes('class-images')) continue;
-    for (const toy of swept)
-      for (const photos of [1, 2, 3, 5])
-        trials.push({ arm: 'class-images', toy, seed: 0, photos, sweep: false });
-  }
-  return trials;
+  return Array.from({ length: seeds }, (_, seed) => seed).flatMap((seed) =>
+    subjects.map((toy) => ({ toy, seed, trials: trialsOf(toy, seed) })),
+  );
 }
 
+/** What a run that was broken off has learned is not learned again; its time is not known and said to be 0. */
 async function learn(
   engine: Engine,
   { arm, toy, seed, photos, sweep }: Trial,
   settings: PersonalizationSettings,
   run: RunOptions,
-): Promise<{ learned: string; sources: ToySource[]; seconds: number }> {
+): Promise<{ name: string; sources: (ToySource & { kind: 'subject' })[]; seconds: number }> {
   const { identifier, noun, withoutNoun, settings: own }: ToyArm = toyArms[arm];
-  const name = `toy-${arm}-${toy.class}-${toy.seed}-${seed}-${photos}`;
-  if (listSubjects(engine.home).some((one) => one.name === name)) deleteSubject(engine.home, name);
   const looks: PersonalizationSettings = sweep
     ? { sampleEvery: sweepEvery, keep: 'every', samplePrompts: ['a {subject}'], sampleSteps: 1 }
     : {};
-  const photosFolder = join(engine.home.cache, name);
-  const { subject, seconds } = await learnToy(
-    engine,
-    {
-      toy,
-      name,
-      photosFolder,
-      photos,
-      seed,
-      ...(identifier !== undefined && { identifier }),
-      ...(noun !== undefined && { className: noun(toy) }),
-      settings: { ...settings, ...own, ...looks },
-    },
-    run,
-  );
-  rmSync(photosFolder, { recursive: true, force: true });
-  const source: ToySource & { kind: 'subject' } = {
-    kind: 'subject',
-    name,
-    ...(withoutNoun && { noun: null }),
-  };
+  const inEffect = { ...settings, ...own, ...looks };
+  const name = `toy-${arm}-${toy.class}-${toy.seed}-${seed}-${photos}-${fingerprint(inEffect)}`;
+  const { subject, seconds } = subjectExists(engine.home, name)
+    ? { subject: readSubject(engine.home, name), seconds: 0 }
+    : await learnToy(
+        engine,
+        {
+          toy,
+          name,
+          photosFolder: join(engine.home.cache, name),
+          photos,
+          seed,
+          ...(identifier !== undefined && { identifier }),
+          ...(noun !== undefined && { className: noun(toy) }),
+          settings: inEffect,
+        },
+        run,
+      );
+  rmSync(join(engine.home.cache, name), { recursive: true, force: true });
+  const end = { kind: 'subject' as const, name, ...(withoutNoun && { noun: null }) };
   const before = Array.from({ length: Math.ceil(subject.steps / sweepEvery) - 1 }, (_, i) => ({
-    ...source,
+    ...end,
     step: (i + 1) * sweepEvery,
   }));
-  return { learned: name, sources: [...(sweep ? before : []), source], seconds };
+  return { name, sources: [...(sweep ? before : []), end], seconds };
 }
 
 /** What was drawn: the ten scenes, what it never wore, the bare class; each says what it was asked for. */

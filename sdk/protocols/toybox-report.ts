@@ -15,6 +15,7 @@ import {
   type Finding,
   findings,
   interval,
+  learningTime,
   type Measure,
   ofArm,
   photoCourse,
@@ -143,7 +144,7 @@ const armTable = (rows: readonly ToyRow[], shown: readonly ToyRow['arm'][], erro
   columns: ['', 'runs', ...headline, 'learning'],
   rows: shown.map((arm) => {
     const own = ofArm(rows, arm);
-    const seconds = mean(own.map((row) => row.seconds));
+    const seconds = learningTime(own);
     return [
       arm,
       String(own.length),

@@ -264,6 +264,10 @@ function overPhotos(rows: readonly ToyRow[]): Finding {
   return { ...about, verdict: holds ? 'pass' : 'fail', seen };
 }
 
+/** The mean of those whose time is known, in seconds; NaN for none. */
+export const learningTime = (rows: readonly ToyRow[]): number =>
+  mean(rows.flatMap(({ seconds }) => (seconds > 0 ? [seconds] : [])));
+
 function adapterOff(rows: readonly ToyRow[]): Finding {
   const about = {
     name: 'prior of the base itself',
@@ -280,11 +284,9 @@ function adapterOff(rows: readonly ToyRow[]): Finding {
     const { low, high } = interval(ofArm(rows, 'class-images'), measure);
     return value >= low && value <= high;
   };
-  const seconds = (['class-images', 'adapter-off'] as const).map((arm) =>
-    mean(ofArm(rows, arm).map((row) => row.seconds)),
-  );
+  const seconds = (['class-images', 'adapter-off'] as const).map((arm) => learningTime(ofArm(rows, arm)));
   const holds = within('PRES') && within('LEAK') && seconds[1]! < seconds[0]!;
-  const times = `${seconds[1]!.toFixed(0)} s against ${seconds[0]!.toFixed(0)} s with class images that were there`;
+  const times = `${seconds[1]!.toFixed(0)} s against ${seconds[0]!.toFixed(0)} s with class images, which are drawn once a class`;
   return { ...about, verdict: holds ? 'pass' : 'fail', seen: `${shown(contrasts)}; ${times}` };
 }
 
