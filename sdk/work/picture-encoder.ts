@@ -174,8 +174,7 @@ async function clipEncoder(
 
 async function lpipsEncoder(path: string, createSession: CreateSession): Promise<PictureEncoder> {
   const { tensors } = openSafetensors(path);
-  let size = '';
-  let session: Awaited<ReturnType<typeof batched>> | undefined;
+  let loaded: { readonly size: string; readonly run: Awaited<ReturnType<typeof batched>> } | undefined;
   return {
     description: 'LPIPS 0.1 on AlexNet',
     async embedPictures(pictures) {
@@ -193,15 +192,16 @@ async function lpipsEncoder(path: string, createSession: CreateSession): Promise
           'pictures',
           `LPIPS takes pictures from ${smallestLpips} × ${smallestLpips} pixels on, and these are of ${wanted}: draw them larger.`,
         );
-      if (wanted !== size) {
-        await session?.release();
-        session = await batched([first.height, first.width], tensors, createSession, lpips);
-        size = wanted;
+      if (loaded?.size !== wanted) {
+        await loaded?.run.release();
+        loaded = undefined;
+        const run = await batched([first.height, first.width], tensors, createSession, lpips);
+        loaded = { size: wanted, run };
       }
-      return session!.embed(pictures, published.lpips);
+      return loaded.run.embed(pictures, published.lpips);
     },
     embedTexts: () => noTexts('LPIPS'),
-    release: async () => session?.release(),
+    release: async () => loaded?.run.release(),
   };
 }
 
