@@ -7,12 +7,7 @@ type Vector = ArrayLike<number>;
 
 /** From −1 to 1; 0 where one of them has no length. Throws InvalidOptionError for vectors of different sizes. */
 export function cosine(a: Vector, b: Vector): number {
-  if (a.length !== b.length) {
-    throw new InvalidOptionError(
-      'embeddings',
-      `An embedding of ${a.length} numbers and one of ${b.length} cannot be compared: take both from one encoder.`,
-    );
-  }
+  refuseOtherSizes(a, b);
   const lengths = Math.sqrt(dot(a, a) * dot(b, b));
   return lengths === 0 ? 0 : dot(a, b) / lengths;
 }
@@ -37,8 +32,18 @@ export const promptCosine = (
 export const lpipsDiversity = (prompts: readonly (readonly Vector[])[]): number =>
   meanOverPairs(prompts, squaredDistance);
 
+/** Throws InvalidOptionError for vectors of different sizes: of LPIPS, for pictures of different sizes. */
 export function squaredDistance(a: Vector, b: Vector): number {
+  refuseOtherSizes(a, b);
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += (a[i]! - b[i]!) ** 2;
   return sum;
+}
+
+function refuseOtherSizes(a: Vector, b: Vector): void {
+  if (a.length === b.length) return;
+  throw new InvalidOptionError(
+    'embeddings',
+    `An embedding of ${a.length} numbers and one of ${b.length} cannot be compared: take both from one encoder.`,
+  );
 }

@@ -1,6 +1,6 @@
 /** Pictures as networks that look at them take them: resized, cut, normalised. */
 import { type ResizeFilter, resize, resizeShorterSide } from './resize';
-import type { RgbImage } from './rgb-image';
+import { centerOffset, crop as cut, type RgbImage } from './rgb-image';
 
 export interface Preprocessing {
   /** The shorter side is resized to so many pixels; null: both sides to the sides of `crop`, whatever the shape. */
@@ -8,17 +8,23 @@ export interface Preprocessing {
   readonly filter: ResizeFilter;
   /** A square of so many pixels is cut from the middle; null: the picture stays as it is, and nothing is resized. */
   readonly crop: number | null;
+  /** Where half a pixel of the middle goes: to the even neighbour as in torchvision, down as in transformers. */
+  readonly halves: 'even' | 'down';
   /** Of each channel, over values from 0 to 1. */
   readonly mean: readonly [number, number, number];
   readonly std: readonly [number, number, number];
 }
 
-/** Planes R, G, B of [3, H, W], with the sides they have; bit for bit as Pillow and torchvision resize and cut. */
+/**
+ * Planes R, G, B of [3, H, W], with the sides they have; bit for bit as Pillow resizes, and torchvision or transformers
+ * cut. Throws RangeError where the square to be cut is larger than the resized picture.
+ */
 export function preprocess(
   image: RgbImage,
-  { shorterSide, filter, crop, mean, std }: Preprocessing,
+  preparation: Preprocessing,
 ): { readonly planes: Float32Array; readonly width: number; readonly height: number } {
-  const { width, height, data } = crop === null ? image : cutSquare(image, shorterSide, filter, crop);
+  const { crop, mean, std } = preparation;
+  const { width, height, data } = crop === null ? image : cutSquare(image, crop, preparation);
   const size = width * height;
   const planes = new Float32Array(3 * size);
   for (let channel = 0; channel < 3; channel++) {
@@ -29,22 +35,14 @@ export function preprocess(
   return { planes, width, height };
 }
 
-function cutSquare(
-  image: RgbImage,
-  shorterSide: number | null,
-  filter: ResizeFilter,
-  side: number,
-): RgbImage {
+function cutSquare(image: RgbImage, side: number, preparation: Preprocessing): RgbImage {
+  const { shorterSide, filter, halves } = preparation;
   const resized =
     shorterSide === null ? resize(image, side, side, filter) : resizeShorterSide(image, shorterSide, filter);
-  const [left, top] = [resized.width, resized.height].map((length) => Math.round((length - side) / 2)) as [
-    number,
-    number,
-  ];
-  const data = new Uint8Array(side * side * 3);
-  for (let y = 0; y < side; y++) {
-    const from = ((top + y) * resized.width + left) * 3;
-    data.set(resized.data.subarray(from, from + side * 3), y * side * 3);
-  }
-  return { width: side, height: side, data };
+  const down = (length: number) => Math.floor((length - side) / 2);
+  const offset =
+    halves === 'even'
+      ? centerOffset(resized, side, side)
+      : { left: down(resized.width), top: down(resized.height) };
+  return cut(resized, side, side, offset);
 }

@@ -2,8 +2,8 @@ import type { RgbImage } from './rgb-image';
 
 /*
  * Antialiased resampling, bit for bit as Pillow does it on 8-bit pictures (and so torchvision's Resize on a
- * Pillow image): first rows, then columns, each an 8-bit picture again; a filter that widens with the
- * reduction, its weights in 22-bit fixed point.
+ * Pillow image): rows and columns one after the other, each an 8-bit picture again; a filter that widens with
+ * the reduction, its weights in 22-bit fixed point.
  */
 
 export type ResizeFilter = 'bilinear' | 'bicubic' | 'lanczos';
@@ -42,9 +42,15 @@ export function resize(
   if (!(Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0)) {
     throw new RangeError(`A picture of ${width}×${height} cannot be: both must be whole numbers from 1 on.`);
   }
-  const wide = width === image.width ? image : resampleRows(image, width, kernels[filter]);
-  return height === image.height ? wide : resampleColumns(wide, height, kernels[filter]);
+  const rows = (of: RgbImage) => (width === of.width ? of : resampleRows(of, width, kernels[filter]));
+  const columns = (of: RgbImage) =>
+    height === of.height ? of : resampleColumns(of, height, kernels[filter]);
+  return columnsFirst(image, width, height) ? rows(columns(image)) : columns(rows(image));
 }
+
+/** Since version 13 Pillow begins with the columns where they lose the more; a value is off by one in the other order. */
+const columnsFirst = (image: RgbImage, width: number, height: number): boolean =>
+  height < image.height && image.height - height > 2 * (image.width - width);
 
 /** The picture scaled so that its shorter side is `size` pixels, the longer cut down to a whole number of them. */
 export function resizeShorterSide(

@@ -20,6 +20,9 @@ const layers = [
 /** Keeps a place without features from a division by 0, as the package does. */
 const epsilon = 1e-10;
 
+/** Sides from which AlexNet's last pooling has its 3×3 places. */
+export const smallestLpips = 31;
+
 /** Pictures [N, 3, H, W], normalised as torchvision's networks take them, to [N, numbers]; `w` is the root of the file. */
 export function lpips(w: Weights, pictures: Value): Value {
   const [n] = pictures.shape as [number];

@@ -120,6 +120,7 @@ async function smallPixels(file: string): Promise<Uint8Array> {
     shorterSide: 64,
     filter: 'lanczos',
     crop: 64,
+    halves: 'even',
     mean: [0, 0, 0],
     std: [1, 1, 1],
   });

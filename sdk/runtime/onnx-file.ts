@@ -6,8 +6,8 @@ import { InvalidOptionError, MissingFileError, UnsupportedModelError } from '../
 export interface OnnxFile {
   /** The sides of a picture that it takes; null where any are. */
   readonly side: number | null;
-  /** Planes of pictures [N, 3, side, side], to a row of numbers each. */
-  run(planes: Float32Array, count: number, side: number): Promise<Float32Array[]>;
+  /** Planes of a picture [3, height, width], to its row of numbers. Rejects with InvalidOptionError for other sides. */
+  run(planes: Float32Array, height: number, width: number): Promise<Float32Array>;
   release(): Promise<void>;
 }
 
@@ -27,28 +27,46 @@ export async function openOnnxFile(path: string, threads: number | null): Promis
       { cause },
     );
   });
-  const input = session.inputNames.includes('pixel_values') ? 'pixel_values' : session.inputNames[0]!;
   const output = embeddings.find((name) => session.outputNames.includes(name)) ?? session.outputNames[0]!;
-  const described = session.inputMetadata.find(({ name }) => name === input);
-  const shape = described?.isTensor ? described.shape : [];
-  const side = typeof shape[2] === 'number' && shape[2] > 0 ? shape[2] : null;
+  const { height, width } = pictureSides(session, output, path);
   return {
-    side,
-    async run(planes, count, size) {
-      if (side !== null && side !== size)
+    side: height,
+    async run(planes, rows, columns) {
+      if ((height ?? rows) !== rows || (width ?? columns) !== columns)
         throw new InvalidOptionError(
           'encoder',
-          `${path} takes pictures of ${side} × ${side} pixels, and they are prepared as ${size} × ${size}: give an encoder of the published size, or a preprocessor_config.json beside it.`,
+          `${path} takes pictures of ${width ?? 'any'} × ${height ?? 'any'} pixels, and this one has ${columns} × ${rows}: give pictures of its size, or an encoder exported for any.`,
         );
-      const tensor = new ort.Tensor('float32', planes, [count, 3, size, size]);
-      const result = (await session.run({ [input]: tensor }, [output]))[output]!;
-      const length = result.dims.at(-1)!;
-      const each = result.data.length / count;
+      const tensor = new ort.Tensor('float32', planes, [1, 3, rows, columns]);
+      const result = (await session.run({ [session.inputNames[0]!]: tensor }, [output]))[output]!;
       // Of tokens the first stands for the picture.
-      return Array.from({ length: count }, (_, n) =>
-        Float32Array.from((result.data as Float32Array).subarray(n * each, n * each + length)),
-      );
+      return (result.data as Float32Array).slice(0, result.dims.at(-1)!);
     },
     release: () => session.release(),
   };
+}
+
+/** Height and width of the one picture that a model takes, null where any. Throws UnsupportedModelError for another. */
+function pictureSides(session: ort.InferenceSession, output: string, path: string) {
+  const { inputMetadata: inputs } = session;
+  const [input] = inputs;
+  const found = inputs.map((one) =>
+    one.isTensor ? `${one.name} of ${one.type} [${one.shape.join(', ')}]` : one.name,
+  );
+  const wanted = 'one input of float32 [1, 3, height, width]';
+  const refuse = (what: string): never => {
+    throw new UnsupportedModelError(
+      `${path} ${what}: export the network that looks at pictures alone, in float32.`,
+    );
+  };
+  if (inputs.length !== 1 || !input?.isTensor || input.type !== 'float32' || input.shape.length !== 4)
+    return refuse(`takes ${found.join(' and ')}, not ${wanted}`);
+  // A side of any length has a name.
+  const sizes = input.shape.map((size) => (Number(size) > 0 ? Number(size) : null));
+  const [count = null, channels = null, height = null, width = null] = sizes;
+  if ((count ?? 1) !== 1 || (channels ?? 3) !== 3) return refuse(`takes ${found[0]}, not ${wanted}`);
+  const gives = session.outputMetadata.find(({ name }) => name === output);
+  if (!gives?.isTensor || gives.type !== 'float32')
+    return refuse(`gives ${output} as ${gives?.isTensor ? gives.type : 'no tensor'}, not as float32`);
+  return { height, width };
 }

@@ -13,12 +13,11 @@ import { believedScene } from '../evaluation/oracle-reading';
 import { Graph, type Value } from '../graph/graph';
 import type { CreateSession } from '../graph/session';
 import { type Preprocessing, preprocess } from '../images/preprocess';
-import type { ResizeFilter } from '../images/resize';
 import type { RgbImage } from '../images/rgb-image';
 import { clipText, pooledPositions, readClipTextConfig } from '../models/clip-text';
 import { clipVision, readClipVisionConfig } from '../models/clip-vision';
 import { dino, readDinoConfig } from '../models/dino';
-import { lpips } from '../models/lpips';
+import { lpips, smallestLpips } from '../models/lpips';
 import { checkpointWeights, type Weights } from '../nn/weights';
 import { openOnnxFile } from '../runtime/onnx-file';
 import { float32, type StoredTensor } from '../tensor';
@@ -26,6 +25,7 @@ import { createClipTokenizer } from '../tokenizers/clip-bpe';
 import type { CaptionClauses } from '../toybox/captions';
 import { createWorldPictures } from '../toybox/pretraining-data';
 import { PICTURE_SIZE } from '../toybox/renderer';
+import { type PublishedKind, preparationOf, published } from './picture-preparation';
 
 export const encoderKinds = ['dino', 'clip', 'lpips', 'dreamsim', 'oracle'] as const;
 export type EncoderKind = (typeof encoderKinds)[number];
@@ -50,32 +50,6 @@ export interface PictureEncoder {
   readClauses?(pictures: readonly RgbImage[]): Promise<CaptionClauses[]>;
   release(): Promise<void>;
 }
-
-const imageNet = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] } as const;
-
-/** The oracle takes pictures of its own size alone. */
-type PublishedKind = Exclude<EncoderKind, 'oracle'>;
-
-/** As published: torch.hub's DINO, OpenAI's CLIP, LPIPS' own scaling of −1 … 1, DreamSim's squares. */
-const published: Readonly<Record<PublishedKind, Preprocessing>> = {
-  dino: { shorterSide: 256, filter: 'bicubic', crop: 224, ...imageNet },
-  clip: {
-    shorterSide: 224,
-    filter: 'bicubic',
-    crop: 224,
-    mean: [0.48145466, 0.4578275, 0.40821073],
-    std: [0.26862954, 0.26130258, 0.27577711],
-  },
-  // (2x − 1 − shift) / scale of the package, over x from 0 to 1.
-  lpips: {
-    shorterSide: null,
-    filter: 'bicubic',
-    crop: null,
-    mean: [(1 - 0.03) / 2, (1 - 0.088) / 2, (1 - 0.188) / 2],
-    std: [0.458 / 2, 0.448 / 2, 0.45 / 2],
-  },
-  dreamsim: { shorterSide: null, filter: 'bicubic', crop: 224, mean: [0, 0, 0], std: [1, 1, 1] },
-};
 
 /** Pictures at a time. */
 const batch = 8;
@@ -110,14 +84,14 @@ async function onnxEncoder(
   threads: number | null,
 ): Promise<PictureEncoder> {
   const file = await openOnnxFile(path, threads);
-  const preparation = preparationIn(join(path, '..'), kind, file.side);
+  const preparation = preparationOf(kind, path, file.side);
   return {
     description: `${kind} (${path.split(/[\\/]/).at(-1)})`,
     async embedPictures(pictures) {
       const rows: Float32Array[] = [];
       for (const picture of pictures) {
-        const { planes, width } = preprocess(picture, preparation);
-        rows.push(...(await file.run(planes, 1, width)));
+        const { planes, height, width } = preprocess(picture, preparation);
+        rows.push(await file.run(planes, height, width));
       }
       return rows;
     },
@@ -135,7 +109,7 @@ async function dinoEncoder(
   const config = readDinoConfig(json);
   const { imageSize, patchSize, layers, hiddenSize } = config;
   const run = await batched(imageSize, tensors, createSession, (w, pictures) => dino(w, config, pictures));
-  const preparation = preparationIn(folder, 'dino', imageSize);
+  const preparation = preparationOf('dino', folder, imageSize);
   return {
     description: `DINO ViT/${patchSize}, ${layers} layers of ${hiddenSize}`,
     embedPictures: (pictures) => run.embed(pictures, preparation),
@@ -173,7 +147,7 @@ async function clipEncoder(
   });
   const hasTokenizer = existsSync(join(folder, 'merges.txt')) || existsSync(join(folder, 'tokenizer.json'));
   const tokenizer = createClipTokenizer(hasTokenizer ? openTokenizerFiles(folder) : clipVocabulary());
-  const preparation = preparationIn(folder, 'clip', vision.imageSize);
+  const preparation = preparationOf('clip', folder, vision.imageSize);
   return {
     description: `CLIP ViT/${vision.patchSize}, ${vision.layers} layers of ${vision.hiddenSize}`,
     embedPictures: (pictures) => run.embed(pictures, preparation),
@@ -200,8 +174,7 @@ async function clipEncoder(
 
 async function lpipsEncoder(path: string, createSession: CreateSession): Promise<PictureEncoder> {
   const { tensors } = openSafetensors(path);
-  let size = '';
-  let session: Awaited<ReturnType<typeof batched>> | undefined;
+  let loaded: { readonly size: string; readonly run: Awaited<ReturnType<typeof batched>> } | undefined;
   return {
     description: 'LPIPS 0.1 on AlexNet',
     async embedPictures(pictures) {
@@ -214,15 +187,21 @@ async function lpipsEncoder(path: string, createSession: CreateSession): Promise
       const [first] = pictures;
       if (first === undefined) return [];
       const wanted = `${first.width} × ${first.height}`;
-      if (wanted !== size) {
-        await session?.release();
-        session = await batched([first.height, first.width], tensors, createSession, lpips);
-        size = wanted;
+      if (Math.min(first.width, first.height) < smallestLpips)
+        throw new InvalidOptionError(
+          'pictures',
+          `LPIPS takes pictures from ${smallestLpips} × ${smallestLpips} pixels on, and these are of ${wanted}: draw them larger.`,
+        );
+      if (loaded?.size !== wanted) {
+        await loaded?.run.release();
+        loaded = undefined;
+        const run = await batched([first.height, first.width], tensors, createSession, lpips);
+        loaded = { size: wanted, run };
       }
-      return session!.embed(pictures, published.lpips);
+      return loaded.run.embed(pictures, published.lpips);
     },
     embedTexts: () => noTexts('LPIPS'),
-    release: async () => session?.release(),
+    release: async () => loaded?.run.release(),
   };
 }
 
@@ -234,6 +213,7 @@ const signed: Preprocessing = {
   shorterSide: PICTURE_SIZE,
   filter: 'lanczos',
   crop: PICTURE_SIZE,
+  halves: 'even',
   mean: [0.5, 0.5, 0.5],
   std: [0.5, 0.5, 0.5],
 };
@@ -313,41 +293,6 @@ function textConfigOf(config: Readonly<Record<string, unknown>>) {
     'eos_token_id',
   ];
   return Object.fromEntries(Object.entries(config).filter(([key]) => known.includes(key)));
-}
-
-/** Pillow's numbers of its filters. */
-const filters: Readonly<Record<number, ResizeFilter>> = { 1: 'lanczos', 2: 'bilinear', 3: 'bicubic' };
-
-/** As `preprocessor_config.json` beside the encoder says, where there is one; else as published, at its own size. */
-function preparationIn(folder: string, kind: PublishedKind, side: number | null): Preprocessing {
-  const usual = published[kind];
-  const own =
-    side === null || usual.crop === null || side === usual.crop
-      ? usual
-      : {
-          ...usual,
-          crop: side,
-          shorterSide: usual.shorterSide && Math.round((usual.shorterSide / usual.crop) * side),
-        };
-  const file = join(folder, 'preprocessor_config.json');
-  if (!existsSync(file)) return own;
-  const said = readJsonFile(file, 'it says how pictures are prepared');
-  const channels = (value: unknown, otherwise: Preprocessing['mean']) =>
-    Array.isArray(value) && value.length === 3 ? (value as unknown as Preprocessing['mean']) : otherwise;
-  const sizeOf = (value: unknown): number | null => {
-    if (typeof value === 'number') return value;
-    if (!isJsonObject(value)) return null;
-    return Number(value['shortest_edge'] ?? value['height'] ?? 0) || null;
-  };
-  const isSquare = isJsonObject(said['size']) && 'height' in said['size'];
-  const cuts = said['do_center_crop'] === true;
-  return {
-    shorterSide: isSquare && !cuts ? null : (sizeOf(said['size']) ?? own.shorterSide),
-    filter: filters[Number(said['resample'])] ?? own.filter,
-    crop: (cuts ? sizeOf(said['crop_size']) : sizeOf(said['size'])) ?? own.crop,
-    mean: channels(said['image_mean'], own.mean),
-    std: channels(said['image_std'], own.std),
-  };
 }
 
 const noTexts = (what: string): Promise<never> =>
