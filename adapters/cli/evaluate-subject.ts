@@ -27,18 +27,17 @@ export async function evaluateSubjectCommand(
   const { card, files, lines } = await withEngine(session, options, async (engine, run, sdk) => {
     const encoders = (options.encoder ?? []).map((pair) => encoderOf(pair, sdk));
     const request = { name, folder, encoders, ...given({ pictures: options.pictures }) };
-    const measured = await sdk.measureSubject(engine, request, run);
+    const found = await sdk.measureSubject(engine, request, run);
+    // As they are to be typed here, in the report, too.
+    const advice = found.advice.map((one) => ({ ...one, command: `${one.command}${homeArgument(options)}` }));
+    const measured = { ...found, advice };
     return {
       card: measured,
       files: await sdk.reportSubject(measured, folder),
       lines: sdk.cardLines(measured),
     };
   });
-  const advice = card.advice.map((one) => ({
-    ...one,
-    command: `${one.command}${homeArgument(options)}`,
-  }));
-  const { figures, instruments, notMeasured, course, best } = card;
+  const { figures, instruments, notMeasured, course, best, advice } = card;
   output.done({ files, subject: name, figures, instruments, notMeasured, course, best, advice }, [
     '',
     ...lines,

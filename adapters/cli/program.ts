@@ -36,8 +36,12 @@ export function createProgram(
     common(parent.command(name).description(description).addHelpText('after', `\nExample:\n  $ ${example}`));
 
   work(command('personalize', 'learn a subject from 1 to 20 photos (3 to 6 are best)', photosExample))
-    .argument('[photos...]', 'photos, or folders of photos; with --continue, more of them or none')
+    .argument('[photos...]', 'photos, or folders of photos; with --continue or --again, more of them or none')
     .option('--continue <name>', 'go on with a finished subject: --steps more, by its own settings')
+    .option(
+      '--again <name>',
+      'learn a finished subject anew from its photos, by its own settings and what is said here',
+    )
     .option('--class <noun>', 'the noun for what the subject is, as "dog"')
     .option('--name <name>', 'how prompts will call it, as @rex (default: the class and a number)')
     .option(

@@ -6,6 +6,7 @@ import { writePng } from '../images/png';
 import { readImage } from '../images/read-image';
 import { packageVersions } from '../jobs/versions';
 import type { Block, LineChart, Report, Section, Table } from '../reports/report';
+import type { SampleScores } from '../work/sample-scores';
 import type { Measured } from './card-figures';
 import { courseScenes } from './card-pictures';
 import { placeIn, type SubjectCard } from './subject-card';
@@ -79,6 +80,7 @@ function reportOf(card: SubjectCard, folder: string): Report {
       },
       { heading: 'Figures', blocks: [figureTable(card)] },
       ...(card.course.length > 0 ? [courseSection(card)] : []),
+      ...trainingSections(card),
       { heading: 'Pictures and the photos most like them', blocks: pictureBlocks(card, folder) },
     ],
   };
@@ -159,6 +161,38 @@ function courseSection({ course, best, subject }: SubjectCard): Section {
           },
         ];
   return { heading: 'Over the steps', blocks };
+}
+
+/** Loss, and identity and prompt following of the samples, with the step whose weights it has. */
+function trainingSections({ training, subject }: SubjectCard): Section[] {
+  if (training === null) return [];
+  const { window, losses, scores } = training;
+  const mark = { x: subject.steps, name: `its weights: ${subject.steps}` };
+  const line = (name: string, of: (one: SampleScores) => number) => ({
+    name,
+    points: scores.map((one): [number, number] => [one.step, of(one)]),
+  });
+  const loss: LineChart = {
+    kind: 'chart',
+    title: window === 1 ? 'Loss of each step' : `Loss, the mean of ${window} steps each`,
+    x: 'steps',
+    y: 'loss',
+    series: [{ name: 'loss', points: losses.map((one): [number, number] => [one.step, one.loss]) }],
+    mark,
+  };
+  const samples: LineChart = {
+    kind: 'chart',
+    title: 'Samples, by which it was decided',
+    x: 'steps',
+    y: 'score',
+    series: [
+      line('identity × prompt following', ({ score }) => score),
+      line('identity', ({ identity }) => identity),
+      line('prompt following', ({ promptFollowing }) => promptFollowing),
+    ],
+    mark,
+  };
+  return [{ heading: 'While it was learned', blocks: [loss, ...(scores.length > 0 ? [samples] : [])] }];
 }
 
 function pictureBlocks({ scenes, subject, class: ofClass }: SubjectCard, folder: string): Block[] {

@@ -27,6 +27,7 @@ import {
 } from './card-figures';
 import { type CardPicture, type CardPictures, type CardScene, drawCard } from './card-pictures';
 import { lookAt, type Sight } from './card-sight';
+import { type CardTraining, trainingOf } from './card-training';
 
 export interface SubjectCardRequest {
   /** In the engine's home. */
@@ -57,6 +58,8 @@ export interface SubjectCard {
   readonly course: readonly CoursePoint[];
   /** Of the course the steps with the highest score; null where there is none. */
   readonly best: number | null;
+  /** By its log; null where there is none. */
+  readonly training: CardTraining | null;
   readonly advice: readonly Advice[];
 }
 
@@ -110,13 +113,14 @@ export async function measureSubject(
       photos: kept,
     },
     instruments: sight.instruments,
-    notMeasured: notMeasured(sight),
+    notMeasured: notMeasured(sight, subject),
     scenes: drawn.scenes.map((scene) => ({
       ...scene,
       pictures: scene.pictures.map((picture) => judgedPicture(sight, photos, scene, picture)),
     })),
     class: drawn.class,
     ...judged,
+    training: trainingOf(subject),
     advice: adviceOn(subject, judged),
   };
 }
@@ -143,8 +147,13 @@ const allFiles = (drawn: CardPictures): string[] =>
     ...drawn.course.flatMap(({ pictures }) => pictures),
   ]);
 
-function notMeasured({ instruments }: Sight): string[] {
+function notMeasured({ instruments }: Sight, { name, photos }: Subject): string[] {
   const missing = [
+    ...(photos.length === 1
+      ? [
+          `How near it comes to its photos, and whether it copies them, cannot be told from the one that there is. Give more, which teach it better, too: dreambooth personalize more/*.jpg --continue ${name} --steps 200`,
+        ]
+      : []),
     ...(instruments.identity === null
       ? [
           'Whether it is the very subject, and whether the bare class became it, was not measured: pixels do not tell. Give DINO with --encoder dino=PATH, a folder with the config.json and weights of facebook/dino-vits16 or an ONNX file.',

@@ -199,7 +199,7 @@ test('of one that copies its photos: overfitted, though it follows prompts', asy
   expect(copied.advice[0]).toMatchObject({
     finding: 'overfitted',
     words: expect.stringContaining('nearly a photo'),
-    command: expect.stringMatching(/--name rex-2 .*--steps 300/),
+    command: 'dreambooth personalize --again rex --steps 300 --keep every --set sampleEvery=60',
   });
 });
 
