@@ -73,7 +73,11 @@ function reportOf(card: SubjectCard, folder: string): Report {
             : {
                 kind: 'table',
                 columns: ['', 'what was seen', 'next'],
-                rows: advice.map(({ finding, words, command }) => [finding, words, command]),
+                rows: advice.map(({ finding, words, command }) => [
+                  finding.replaceAll('-', ' '),
+                  words,
+                  { text: command, code: true },
+                ]),
               },
           ...notMeasured.map((text): Block => ({ kind: 'text', text })),
         ],
@@ -233,10 +237,12 @@ async function nearestSheet({ scenes, class: ofClass, subject }: SubjectCard) {
       captions: pictures.flatMap(({ nearest }) => ['', `nearest photo: ${shown(nearest.likeness)}`]),
     });
   }
-  if (ofClass.length > 0)
+  // No row is longer than the others, or all would be shown smaller.
+  const wide = Math.max(...rows.map(({ images }) => images.length));
+  for (let first = 0; first < ofClass.length; first += wide)
     rows.push({
-      label: `"${subject.className}" alone`,
-      images: await Promise.all(ofClass.map(({ file }) => readImage(file))),
+      label: first === 0 ? `"${subject.className}" alone` : '',
+      images: await Promise.all(ofClass.slice(first, first + wide).map(({ file }) => readImage(file))),
     });
   const small = rows.every(({ images }) => images.every(({ width, height }) => width * height <= 128 ** 2));
   return contactSheet(rows, { scaling: small ? 'nearest' : 'lanczos' });
