@@ -42,6 +42,7 @@ export async function evaluateSubjectCommand(
     '',
     ...lines,
     '',
+    ...(advice.length === 0 ? ['Nothing can be advised by what was measured.'] : []),
     ...advice.flatMap(({ words, command }) => [words, `  ${command}`]),
     `Look at ${relative(process.cwd(), files[0]!)}`,
   ]);
