@@ -151,7 +151,7 @@ function notMeasured({ instruments }: Sight, { name, photos }: Subject): string[
   const missing = [
     ...(photos.length === 1
       ? [
-          `How near it comes to its photos, and whether it copies them, cannot be told from the one that there is. Give more, which teach it better, too: dreambooth personalize more/*.jpg --continue ${name} --steps 200`,
+          `How near it comes to its photos, and whether it copies them, cannot be told from the one that there is. More of them, learned with personalize --continue ${name}, teach it better, too.`,
         ]
       : []),
     ...(instruments.identity === null

@@ -332,6 +332,7 @@ test('of one photo says no more than it can: there is nothing to tell reach from
   told.cardWork.draws = drawing([225, 200]);
   const one = await card({ pictures: 1 });
   expect(one.figures).toMatchObject({ identity: { share: null }, copies: null, diversity: null });
+  expect(one.notMeasured).toEqual([expect.stringMatching(/the one that there is.*--continue rex/)]);
   expect(one.advice).toEqual([]);
 });
 
