@@ -280,6 +280,7 @@ export function createProgram(
       '"toybox": new subjects of the embedded world, measured by the truth; "applications": what the paper does with a subject, drawn; "paper", "dreambench-plus": the published ones, on their data',
     )
     .option('--subject <name>', 'a subject of your own: its card, with advice, or its applications')
+    .option('--photos <path...>', 'of the card: what it is measured by (default: the photos kept with it)')
     .option('--pictures <n>', 'of each prompt (default: 2 of the card, 4 of applications)', whole)
     .option('--subjects <n>', 'how many subjects (default: 5; of the published all)', whole)
     .option('--seeds <n>', 'how many trainings of each in the main arms (default: 3)', whole)

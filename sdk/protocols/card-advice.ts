@@ -39,8 +39,16 @@ interface Judged {
   readonly best: number | null;
 }
 
-export function adviceOn(subject: Subject, { figures, course, best }: Judged): Advice[] {
+/** `photos` are those of a subject that keeps none: what learns from them has to be given them. */
+export function adviceOn(
+  subject: Subject,
+  { figures, course, best }: Judged,
+  photos: readonly string[] = [],
+): Advice[] {
   const { name, steps, settings } = subject;
+  const learn = ['dreambooth personalize', ...photos.map(quotedWord)].join(' ');
+  // By its settings, and from the captions and masks that are kept with it, too.
+  const again = (how: string) => `${learn} --again ${name} ${how}`;
   const { identity, promptFollowing, leakage, copies } = figures;
   const scoreAt = (at: number | null) => course.find((point) => point.steps === at)?.score ?? null;
   const [top, own] = [scoreAt(best), scoreAt(steps)];
@@ -63,7 +71,7 @@ export function adviceOn(subject: Subject, { figures, course, best }: Judged): A
             words: `Overfitted: ${why}. Use the weights of step ${best}.`,
             command: choose(name, best),
           }
-        : { finding: 'overfitted', ...lessOfIt(subject, why, course) },
+        : { finding: 'overfitted', ...lessOfIt(subject, why, course, again) },
     );
   } else if (better) {
     advice.push({
@@ -75,7 +83,7 @@ export function adviceOn(subject: Subject, { figures, course, best }: Judged): A
     advice.push({
       finding: 'spoiled',
       words: `Neither itself (${percent(identity.share!)} of the way from anyone of its class to its photos) nor as asked (${percent(promptFollowing.share!)} of what the base shows): the weights have gone astray. Learn it again at half the rate.`,
-      command: again(subject, slower(settings)),
+      command: again(slower(settings)),
     });
   } else if (weak) {
     advice.push(
@@ -83,12 +91,12 @@ export function adviceOn(subject: Subject, { figures, course, best }: Judged): A
         ? {
             finding: 'identity-weak',
             words: 'Identity is weak, and an embedding is not gone on with: learn a LoRA from the photos.',
-            command: again(subject, '--set kind=lora'),
+            command: again('--set kind=lora'),
           }
         : {
             finding: 'identity-weak',
             words: `Identity is weak (${percent(identity.share!)} of the way from anyone of its class to its photos): more steps.`,
-            command: `dreambooth personalize --continue ${name} --steps ${Math.max(50, Math.round(steps / 3 / 50) * 50)}`,
+            command: `${learn} --continue ${name} --steps ${Math.max(50, Math.round(steps / 3 / 50) * 50)}`,
           },
     );
   }
@@ -98,7 +106,6 @@ export function adviceOn(subject: Subject, { figures, course, best }: Judged): A
       finding: 'class-leaks',
       words: `The class leaks: "${subject.className}" alone has come ${percent(leakage.share!)} of the way to @${name}. ${hasPrior ? 'Weigh its prior more.' : 'Learn it with class images as the prior.'}`,
       command: again(
-        subject,
         hasPrior ? `--set priorLossWeight=${2 * Number(settings['priorLossWeight'] ?? 1)}` : '--prior images',
       ),
     });
@@ -120,26 +127,25 @@ function lessOfIt(
   subject: Subject,
   why: string,
   course: readonly CoursePoint[],
+  again: (how: string) => string,
 ): Pick<Advice, 'words' | 'command'> {
   const half = Math.max(1, Math.round(subject.steps / 2));
   if (course.some(({ steps }) => steps < subject.steps))
     return {
       words: `Overfitted: ${why}, and the steps before it that were kept are no better. Learn it again at half the rate.`,
-      command: again(subject, slower(subject.settings)),
+      command: again(slower(subject.settings)),
     };
   return {
     words: `Overfitted: ${why}. Learn it again with fewer steps, keeping the weights on the way.`,
-    command: again(
-      subject,
-      `--steps ${half} --keep every --set sampleEvery=${Math.max(1, Math.round(half / 5))}`,
-    ),
+    command: again(`--steps ${half} --keep every --set sampleEvery=${Math.max(1, Math.round(half / 5))}`),
   };
 }
 
 const choose = (name: string, step: number) => `dreambooth subjects choose ${name} --step ${step}`;
 
-/** From the photos, captions and masks that are kept with it, by its settings. */
-const again = ({ name }: Subject, how: string) => `dreambooth personalize --again ${name} ${how}`;
+/** As a shell takes it for one word. */
+const quotedWord = (text: string) =>
+  /^[\w./:@=-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 
 const slower = (settings: Subject['settings']) =>
   ['learningRate', ...(settings['trainTextEncoder'] === true ? ['textEncoderLearningRate'] : [])]

@@ -338,13 +338,34 @@ test('of one photo says no more than it can: there is nothing to tell reach from
 
 test('is refused without photos, with two encoders of a kind, with no pictures', async () => {
   await learned({ photos: [{ name: '1.png', sha256: '0'.repeat(64) }] });
-  await expect(card()).rejects.toThrow(/@rex keeps no photos.*learn it here/);
+  await expect(card()).rejects.toThrow(/@rex keeps no photos.*--photos rex\/.*learn it here/);
   rmSync(join(engine.home.subjects, 'rex'), { recursive: true });
   await learned();
   const twice = await card({ with: [encoders[0]!, encoders[0]!] }).catch((error) => error);
   expect(twice).toBeInstanceOf(InvalidOptionError);
   expect(twice.message).toContain('two encoders of the kind dino');
   await expect(card({ pictures: 0 })).rejects.toThrow('pictures is 0: give a whole number from 1');
+});
+
+test('of one that was imported: by the photos that are named, which its commands name, too', async () => {
+  await learned({ photos: [] });
+  const photos = join(engine.home.folder, "the dog's");
+  mkdirSync(photos);
+  for (const [i, pose] of [0, 85].entries())
+    await writePng(join(photos, `${i + 1}.png`), colour([225, 20, pose]));
+  told.cardWork.draws = drawing([40, 200], 120);
+  const one = await measureSubject(engine, {
+    name: 'rex',
+    folder: join(photos, 'card'),
+    photos: [photos],
+    encoders,
+  });
+  expect(one.subject.photos.map(({ name }) => name)).toEqual(['1.png', '2.png']);
+  const [first, second] = [1, 2].map((i) => `'${join(photos, `${i}.png`).replace("'", `'\\''`)}'`);
+  expect(one.advice.map(({ command }) => command)).toEqual([
+    `dreambooth personalize ${first} ${second} --continue rex --steps 200`,
+    `dreambooth personalize ${first} ${second} --again rex --prior images`,
+  ]);
 });
 
 test("the embedded world's oracle tells a subject from others, and reads what is asked", async () => {
