@@ -58,6 +58,14 @@ export function adviceOn(
   const weak = identity.share !== null && identity.share < weakIdentity;
   const leaks = leakage.share !== null && leakage.share > leakyClass;
 
+  const hasPrior = settings['prior'] === 'images';
+  const prior = hasPrior
+    ? `--set priorLossWeight=${2 * Number(settings['priorLossWeight'] ?? 1)}`
+    : '--prior images';
+  const more = Math.max(50, Math.round(steps / 3 / 50) * 50);
+  // Both are mended by one training.
+  const longer = weak && !copied && !better && !ignores && subject.kind !== 'embedding';
+
   const advice: Advice[] = [];
   // Strangers that ignore their prompt are neither too much of the subject nor too little: the base has suffered.
   if ((ignores && !weak) || copied) {
@@ -95,19 +103,18 @@ export function adviceOn(
           }
         : {
             finding: 'identity-weak',
-            words: `Identity is weak (${percent(identity.share!)} of the way from anyone of its class to its photos): more steps.`,
-            command: `${learn} --continue ${name} --steps ${Math.max(50, Math.round(steps / 3 / 50) * 50)}`,
+            words: `Identity is weak (${percent(identity.share!)} of the way from anyone of its class to its photos): more steps${leaks ? ', from the beginning, since its class has come along' : ''}.`,
+            command: leaks
+              ? again(`${prior} --steps ${steps + more}`)
+              : `${learn} --continue ${name} --steps ${more}`,
           },
     );
   }
   if (leaks) {
-    const hasPrior = settings['prior'] === 'images';
     advice.push({
       finding: 'class-leaks',
       words: `The class leaks: "${subject.className}" alone has come ${percent(leakage.share!)} of the way to @${name}. ${hasPrior ? 'Weigh its prior more.' : 'Learn it with class images as the prior.'}`,
-      command: again(
-        hasPrior ? `--set priorLossWeight=${2 * Number(settings['priorLossWeight'] ?? 1)}` : '--prior images',
-      ),
+      command: again(longer ? `${prior} --steps ${steps + more}` : prior),
     });
   }
   if (advice.length > 0) return advice;

@@ -363,8 +363,9 @@ test('of one that was imported: by the photos that are named, which its commands
   expect(one.subject.photos.map(({ name }) => name)).toEqual(['1.png', '2.png']);
   const [first, second] = [1, 2].map((i) => `'${join(photos, `${i}.png`).replace("'", `'\\''`)}'`);
   expect(one.advice.map(({ command }) => command)).toEqual([
-    `dreambooth personalize ${first} ${second} --continue rex --steps 200`,
-    `dreambooth personalize ${first} ${second} --again rex --prior images`,
+    // Both are mended by one training.
+    `dreambooth personalize ${first} ${second} --again rex --prior images --steps 800`,
+    `dreambooth personalize ${first} ${second} --again rex --prior images --steps 800`,
   ]);
 });
 
