@@ -199,6 +199,8 @@ async function writeSheet(
   return file;
 }
 
+const counted = (pictures: number) => (pictures === 1 ? 'one picture' : `${pictures} pictures`);
+
 const sentence = (application: ApplicationName): string => {
   const { words } = applications[application];
   return `${words[0]!.toUpperCase()}${words.slice(1)}.`;
@@ -243,7 +245,7 @@ function reportApplications(
         kind: 'picture',
         png: readFileSync(sheet),
         file: `${application}.png`,
-        caption: `${prompts.length} prompts, ${prompts[0]!.pictures.length} pictures each; below each its seed`,
+        caption: `${prompts.length} prompts, ${counted(prompts[0]!.pictures.length)} each; below each its seed`,
       },
     ] satisfies Block[],
   }));

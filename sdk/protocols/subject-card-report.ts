@@ -63,7 +63,7 @@ function reportOf(card: SubjectCard, folder: string): Report {
   const { name, className, steps, base, photos } = subject;
   return {
     title: `How well @${name} was learned`,
-    summary: `A ${className}, learned from ${photos.length} photos in ${steps} steps on ${base}. Figures are of a few pictures, by the encoders that are named; they compare with each other and with no published table.`,
+    summary: `A ${className}, learned from ${photos.length === 1 ? 'one photo' : `${photos.length} photos`} in ${steps} steps on ${base}. Figures are of a few pictures, by the encoders that are named; they compare with each other and with no published table.`,
     sections: [
       {
         heading: 'What to do next',
