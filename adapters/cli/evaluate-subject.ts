@@ -8,6 +8,7 @@ import type { Sdk } from './surroundings';
 export interface EvaluateSubjectOptions extends WorkOptions {
   readonly subject?: string;
   readonly out?: string;
+  readonly photos?: readonly string[];
   readonly pictures?: number;
   readonly encoder?: readonly string[];
 }
@@ -26,23 +27,28 @@ export async function evaluateSubjectCommand(
   output.started(null);
   const { card, files, lines } = await withEngine(session, options, async (engine, run, sdk) => {
     const encoders = (options.encoder ?? []).map((pair) => encoderOf(pair, sdk));
-    const request = { name, folder, encoders, ...given({ pictures: options.pictures }) };
-    const measured = await sdk.measureSubject(engine, request, run);
+    const request = {
+      name,
+      folder,
+      encoders,
+      ...given({ photos: options.photos, pictures: options.pictures }),
+    };
+    const found = await sdk.measureSubject(engine, request, run);
+    // As they are to be typed here, in the report, too.
+    const advice = found.advice.map((one) => ({ ...one, command: `${one.command}${homeArgument(options)}` }));
+    const measured = { ...found, advice };
     return {
       card: measured,
       files: await sdk.reportSubject(measured, folder),
       lines: sdk.cardLines(measured),
     };
   });
-  const advice = card.advice.map((one) => ({
-    ...one,
-    command: `${one.command}${homeArgument(options)}`,
-  }));
-  const { figures, instruments, notMeasured, course, best } = card;
+  const { figures, instruments, notMeasured, course, best, advice } = card;
   output.done({ files, subject: name, figures, instruments, notMeasured, course, best, advice }, [
     '',
     ...lines,
     '',
+    ...(advice.length === 0 ? ['Nothing can be advised by what was measured.'] : []),
     ...advice.flatMap(({ words, command }) => [words, `  ${command}`]),
     `Look at ${relative(process.cwd(), files[0]!)}`,
   ]);

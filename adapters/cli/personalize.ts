@@ -9,6 +9,7 @@ import { type CommonOptions, nextPicture, type Session, type WorkOptions, withEn
 interface PersonalizeOptions extends WorkOptions {
   readonly class?: string;
   readonly continue?: string;
+  readonly again?: string;
   readonly name?: string;
   readonly identifier?: string;
   readonly preset?: string;
@@ -28,11 +29,11 @@ export async function personalizeCommand(
 ): Promise<void> {
   const { name, identifier, base, vae, seed, preset, steps, prior, checkpointEvery, keep, stopWhen } =
     options;
-  const continueFrom = options.continue;
-  if (photos.length === 0 && continueFrom === undefined)
-    throw new WrongUse("Missing required argument 'photos'");
+  const { continue: continueFrom, again } = options;
+  const source = continueFrom ?? again;
+  if (photos.length === 0 && source === undefined) throw new WrongUse("Missing required argument 'photos'");
   const className =
-    continueFrom === undefined
+    source === undefined
       ? required(options.class, '--class', 'say what the subject is, as --class dog')
       : options.class;
   const begun = Date.now();
@@ -46,7 +47,7 @@ export async function personalizeCommand(
       images: photos,
       className,
       settings,
-      ...given({ name, identifier, base, vae, seed, continueFrom }),
+      ...given({ name, identifier, base, vae, seed, continueFrom, again }),
     };
     return engine.personalize(request, {
       signal,

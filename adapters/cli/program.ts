@@ -36,8 +36,12 @@ export function createProgram(
     common(parent.command(name).description(description).addHelpText('after', `\nExample:\n  $ ${example}`));
 
   work(command('personalize', 'learn a subject from 1 to 20 photos (3 to 6 are best)', photosExample))
-    .argument('[photos...]', 'photos, or folders of photos; with --continue, more of them or none')
+    .argument('[photos...]', 'photos, or folders of photos; with --continue or --again, more of them or none')
     .option('--continue <name>', 'go on with a finished subject: --steps more, by its own settings')
+    .option(
+      '--again <name>',
+      'learn a finished subject anew from its photos, by its own settings and what is said here',
+    )
     .option('--class <noun>', 'the noun for what the subject is, as "dog"')
     .option('--name <name>', 'how prompts will call it, as @rex (default: the class and a number)')
     .option(
@@ -276,6 +280,7 @@ export function createProgram(
       '"toybox": new subjects of the embedded world, measured by the truth; "applications": what the paper does with a subject, drawn; "paper", "dreambench-plus": the published ones, on their data',
     )
     .option('--subject <name>', 'a subject of your own: its card, with advice, or its applications')
+    .option('--photos <path...>', 'of the card: what it is measured by (default: the photos kept with it)')
     .option('--pictures <n>', 'of each prompt (default: 2 of the card, 4 of applications)', whole)
     .option('--subjects <n>', 'how many subjects (default: 5; of the published all)', whole)
     .option('--seeds <n>', 'how many trainings of each in the main arms (default: 3)', whole)

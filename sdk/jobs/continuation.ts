@@ -1,9 +1,11 @@
-/** Going on with a finished subject: what a new job takes over from it, where the caller says nothing else. */
+/** Going on with a finished subject, or learning it anew: what a new job takes over from it, where the caller says nothing else. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { InvalidOptionError, MissingFileError } from '../errors';
 import type { Home } from '../subjects/home';
+import { namelessPrompt, subjectWords } from '../subjects/prompt';
 import { readSubject, type Subject } from '../subjects/subjects';
+import { presets } from '../training/presets';
 import { checkSettings, type PersonalizationSettings, settingNames } from '../work/personalization-settings';
 import type { SubjectPhoto } from './subject-photos';
 
@@ -46,7 +48,47 @@ export function continuedSettings(
       `${key} is ${asked[key]}: @${name} was learned with ${value}, which is what its weights are. Leave ${key} out, or learn another subject from the photos.`,
     );
   }
-  return checkSettings({ ...(given.preset === undefined ? own : weights), ...given });
+  return checkSettings({ ...(given.preset === undefined ? withoutName(own, name) : weights), ...given });
+}
+
+/** It may get another name, of which the prompts of its samples do not speak. */
+const withoutName = (settings: Readonly<Record<string, unknown>>, name: string) => {
+  const prompts = settings['samplePrompts'];
+  if (!Array.isArray(prompts)) return settings;
+  return { ...settings, samplePrompts: prompts.map((prompt) => namelessPrompt(String(prompt), name)) };
+};
+
+/**
+ * How a subject is learned anew from its photos: by its own settings with `given` over them, its word and seed, so that
+ * nothing else differs. Of another kind or preset, that one's settings alone; an embedding's word is its name, and no
+ * other subject's.
+ */
+export function relearned(
+  subject: Subject,
+  given: PersonalizationSettings,
+): { readonly settings: PersonalizationSettings; readonly identifier: string | null } {
+  const preset = given.preset && presets[given.preset];
+  const kind = given.kind ?? preset?.settings.kind ?? subject.kind;
+  const identifier = kind === 'embedding' || subject.kind === 'embedding' ? null : subject.identifier;
+  if (preset !== undefined || kind !== subject.kind) return { settings: given, identifier };
+  const own = Object.fromEntries(Object.entries(subject.settings).filter(([key]) => known.has(key)));
+  const words = subjectWords(subject);
+  const unfilled = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(unfilled);
+    return typeof value === 'string' ? value.replaceAll(words, '{subject}') : value;
+  };
+  const prompts = Object.fromEntries(
+    ['instancePrompt', 'promptTemplates'].flatMap((key) => (key in own ? [[key, unfilled(own[key])]] : [])),
+  );
+  // Another rank without another alpha keeps the LoRA's strength, and another prompt is the prompt.
+  const follows = {
+    ...(given.rank !== undefined && given.alpha === undefined ? { alpha: given.rank } : {}),
+    ...(given.instancePrompt !== undefined ? { promptTemplates: [] } : {}),
+  };
+  return {
+    settings: checkSettings({ ...withoutName(own, subject.name), ...prompts, ...follows, ...given }),
+    identifier,
+  };
 }
 
 const known: ReadonlySet<string> = new Set(settingNames);
@@ -63,7 +105,8 @@ export function continuedPhotos(
       : [
           {
             ...photo,
-            ...(caption === undefined ? {} : { caption }),
+            // It may get another name, of which its captions do not speak.
+            ...(caption === undefined ? {} : { caption: namelessPrompt(caption, subject.name) }),
             bytes: readBytes(join(subject.folder, file)),
             ...(mask === undefined ? {} : { mask: readBytes(join(subject.folder, mask)) }),
           },
@@ -76,7 +119,7 @@ export function continuedPhotos(
   if (photos.length > 0) return photos;
   throw new InvalidOptionError(
     'photos',
-    `@${subject.name} keeps no photos, having been made elsewhere or by an earlier version: give some to go on with.`,
+    `@${subject.name} keeps no photos, having been made elsewhere or by an earlier version: give some.`,
   );
 }
 

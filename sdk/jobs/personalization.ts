@@ -14,7 +14,7 @@ import { checkSettings, type PersonalizationSettings } from '../work/personaliza
 import type { SubjectDraft } from '../work/run-personalization';
 import { scoringEncoders, withEncoders } from '../work/scoring-encoders';
 import { autoencoderPath, baseName, basePath } from './base-path';
-import { continuedPhotos, continuedSettings, continuedSubject } from './continuation';
+import { continuedPhotos, continuedSettings, continuedSubject, relearned } from './continuation';
 import type { PersonalizationRecord } from './job-record';
 import {
   clearJobFiles,
@@ -33,9 +33,9 @@ import { readSubjectPhotos, refuseTooMany, type SubjectImage } from './subject-p
 import { packageVersions } from './versions';
 
 export interface PersonalizationRequest {
-  /** 1 to 20 photos, 3 to 6 recommended: files, folders, or bytes. With `continueFrom`: more of them, or none. */
+  /** 1 to 20 photos, 3 to 6 recommended: files, folders, or bytes. With `continueFrom` or `again`: more of them, or none. */
   readonly images: readonly SubjectImage[];
-  /** The noun for what the subject is, as "dog"; may be left out with `continueFrom`. */
+  /** The noun for what the subject is, as "dog"; may be left out with `continueFrom` and `again`. */
   readonly className?: string | undefined;
   /**
    * A finished subject to go on with: its weights are the start, its photos, class, identifier, base and settings the
@@ -43,7 +43,12 @@ export interface PersonalizationRequest {
    * default, the result takes its place when it is done.
    */
   readonly continueFrom?: string;
-  /** How prompts will call it (`@rex`); default: the class and a number. */
+  /**
+   * A finished subject to learn anew from its photos (and these), on its base from the beginning: its captions, masks,
+   * class, identifier, base, seed and settings are the default. The old one stays.
+   */
+  readonly again?: string;
+  /** How prompts will call it (`@rex`); default: the class and a number, of one learned anew its name and a number. */
   readonly name?: string;
   /** The rare word that stands for it in prompts, empty for none; default: as the preset says, usually one of the tokenizer's. */
   readonly identifier?: string;
@@ -75,19 +80,27 @@ export async function startPersonalization(
   placement: () => Placement,
   onWarning: (message: string) => void,
 ): Promise<HeldPersonalization> {
-  const source =
-    request.continueFrom === undefined ? undefined : continuedSubject(home, request.continueFrom);
-  const { images, name = source?.name, identifier = source?.identifier ?? null } = request;
-  const className = checkClass(request.className ?? source?.className ?? '');
+  if (request.continueFrom !== undefined && request.again !== undefined)
+    throw new InvalidOptionError(
+      'again',
+      'A subject is gone on with (continueFrom) or learned anew (again): leave one of them out.',
+    );
+  const start = request.continueFrom === undefined ? undefined : continuedSubject(home, request.continueFrom);
+  const anew = request.again === undefined ? undefined : readSubject(home, request.again.replace(/^@/, ''));
+  const source = start ?? anew;
   const given = checkSettings(request.settings ?? {});
+  const afresh = anew && relearned(anew, given);
+  const { images, name = start?.name } = request;
+  const identifier = request.identifier ?? start?.identifier ?? afresh?.identifier ?? null;
+  const className = checkClass(request.className ?? source?.className ?? '');
   const settings = withEncoders(
-    source
-      ? continuedSettings(source, given, { className, identifier: identifier ?? source.identifier })
-      : given,
+    start
+      ? continuedSettings(start, given, { className, identifier: identifier ?? start.identifier })
+      : (afresh?.settings ?? given),
   );
   const preset: Preset | undefined = settings.preset && presets[settings.preset];
   // The same draws over again would add less than others.
-  const seed = request.seed ?? (source ? source.seed + 1 : (preset?.seed ?? 0));
+  const seed = request.seed ?? (start ? start.seed + 1 : (anew?.seed ?? preset?.seed ?? 0));
   const base = baseName(home, request.base ?? source?.base.path ?? defaults.base);
   // Also: whether there is something to score by, before anything is made.
   scoringEncoders(settings, basePath(base));
@@ -96,7 +109,9 @@ export async function startPersonalization(
     throw new InvalidOptionError('seed', `seed is ${seed}: give a whole number from 0 on.`);
   }
   const reservation =
-    name === undefined ? reserveDefaultName(home, className) : reserveName(home, name, source?.id);
+    name === undefined
+      ? reserveDefaultName(home, anew ? anew.name.replace(/-\d+$/, '') : className)
+      : reserveName(home, name, start?.id);
   try {
     const reading = {
       oneIsEnough: preset?.onePhoto === true || source !== undefined,
@@ -116,17 +131,18 @@ export async function startPersonalization(
       vae,
       seed,
       settings,
-      continueFrom: source
+      continueFrom: start
         ? {
-            name: source.name,
-            id: source.id,
-            steps: source.steps,
-            baseFingerprint: source.base.fingerprint,
+            name: start.name,
+            id: start.id,
+            steps: start.steps,
+            baseFingerprint: start.base.fingerprint,
           }
         : null,
-      consent: request.consent ?? null,
+      // Of the same photos the same was affirmed.
+      consent: request.consent ?? (images.length === 0 ? source?.consent : null) ?? null,
     };
-    const job = createPersonalization(home, wanted, photos, placement(), source?.folder);
+    const job = createPersonalization(home, wanted, photos, placement(), start?.folder);
     return { held: holdPersonalization(home, job.id), reservation };
   } catch (error) {
     reservation.release();

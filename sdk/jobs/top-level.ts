@@ -32,8 +32,20 @@ export async function personalize(
   className: string | undefined,
   options: PersonalizeOptions = {},
 ): Promise<Subject> {
-  const { name, identifier, base, vae, seed, continueFrom, onProgress, signal, engine, home, ...settings } =
-    options;
+  const {
+    name,
+    identifier,
+    base,
+    vae,
+    seed,
+    continueFrom,
+    again,
+    onProgress,
+    signal,
+    engine,
+    home,
+    ...settings
+  } = options;
   const request = {
     images: subjectImages,
     className,
@@ -44,6 +56,7 @@ export async function personalize(
     ...(vae === undefined ? {} : { vae }),
     ...(seed === undefined ? {} : { seed }),
     ...(continueFrom === undefined ? {} : { continueFrom }),
+    ...(again === undefined ? {} : { again }),
   };
   return chooseEngine(engine, home).personalize(request, { onProgress, signal });
 }

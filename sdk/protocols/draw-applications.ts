@@ -5,14 +5,17 @@ import { z } from 'zod';
 import { writeFileAtomically } from '../checkpoint/atomic-file';
 import { makeFolders } from '../checkpoint/write-failure';
 import { InvalidOptionError } from '../errors';
+import { askedClauses, showsAsked } from '../evaluation/scene-prompts';
 import { contactSheet } from '../images/contact-sheet';
 import { encodePng } from '../images/png';
 import { readImage } from '../images/read-image';
-import { embeddedBase } from '../jobs/base-path';
+import { basePath, embeddedBase } from '../jobs/base-path';
 import type { Engine } from '../jobs/engine';
 import type { RunOptions } from '../jobs/run-options';
-import type { Block } from '../reports/report';
+import type { Block, Section } from '../reports/report';
+import { fillPrompt, subjectWords } from '../subjects/prompt';
 import { readSubject, type Subject } from '../subjects/subjects';
+import { oracleIn } from '../work/scoring-encoders';
 import { type ApplicationName, type ApplicationPrompt, applicationNames, applications } from './applications';
 import { writeReport } from './write-report';
 
@@ -39,6 +42,8 @@ export interface DrawnApplication {
 export interface DrawnPicture {
   readonly file: string;
   readonly seed: number;
+  /** Whether it shows what its prompt asks for; the embedded world's oracle alone says so. */
+  readonly asAsked?: boolean;
 }
 
 export interface DrawnApplications {
@@ -86,7 +91,7 @@ export async function drawApplications(
         file: join(folder, application, `${fileName(text)}-${one}.png`),
       }));
       await drawMissing(engine, prompt, own, run);
-      rows.push({ prompt, pictures: own });
+      rows.push({ prompt, pictures: await readBy(engine, subject, text, own, run) });
     }
     const one = { application, sheet: await writeSheet(folder, application, rows), prompts: rows };
     drawn.push(one);
@@ -153,6 +158,27 @@ async function drawMissing(
   }
 }
 
+/** With what the oracle reads on them, where the subject's base has one. */
+async function readBy(
+  engine: Engine,
+  subject: Subject,
+  text: string,
+  pictures: readonly DrawnPicture[],
+  run: RunOptions,
+): Promise<readonly DrawnPicture[]> {
+  const encoder = oracleIn(basePath(subject.base.path));
+  if (encoder === undefined) return pictures;
+  const asked = askedClauses(fillPrompt(text, subject), subjectWords(subject));
+  const files = pictures.map(({ file }) => file);
+  const { clauses = [] } = await engine.embed({ encoder, pictures: files, texts: [] }, run);
+  return pictures.map((picture, i) => {
+    const asAsked = showsAsked(asked, clauses[i] ?? {});
+    return asAsked === undefined ? picture : { ...picture, asAsked };
+  });
+}
+
+const captionOf = ({ seed, asAsked }: DrawnPicture) => `${seed}${asAsked === false ? ', not as asked' : ''}`;
+
 /** A row a prompt, its words at the left. */
 async function writeSheet(
   folder: string,
@@ -162,7 +188,7 @@ async function writeSheet(
   const rows = [];
   for (const { prompt, pictures } of prompts) {
     const images = await Promise.all(pictures.map(({ file }) => readImage(file)));
-    rows.push({ label: prompt, images, captions: pictures.map(({ seed }) => String(seed)) });
+    rows.push({ label: prompt, images, captions: pictures.map(captionOf) });
   }
   const isSmall = rows.every(({ images }) =>
     images.every(({ width, height }) => Math.max(width, height) <= 64),
@@ -173,6 +199,38 @@ async function writeSheet(
   return file;
 }
 
+const counted = (pictures: number) => (pictures === 1 ? 'one picture' : `${pictures} pictures`);
+
+const sentence = (application: ApplicationName): string => {
+  const { words } = applications[application];
+  return `${words[0]!.toUpperCase()}${words.slice(1)}.`;
+};
+
+/** How many pictures are as they were asked for, where something tells. */
+function shownOf(prompts: DrawnApplication['prompts']): Block[] {
+  const told = prompts.flatMap(({ pictures }) => pictures.flatMap(({ asAsked }) => asAsked ?? []));
+  if (told.length === 0) return [];
+  const text = `${told.filter(Boolean).length} of ${told.length} pictures show what was asked for, by the embedded world's oracle.`;
+  return [{ kind: 'text', text }];
+}
+
+/** What a base that knows photographs may be asked. */
+const promptSection = (leftOut: readonly ApplicationName[], { name }: Subject): Section => ({
+  heading: 'For a base of photographs',
+  blocks: [
+    {
+      kind: 'table',
+      columns: ['', 'prompt'],
+      rows: leftOut.flatMap((application) =>
+        applications[application].prompts.map(({ text }, i) => [
+          i === 0 ? application : '',
+          { text: text.replaceAll('{subject}', `@${name}`), code: true as const },
+        ]),
+      ),
+    },
+  ],
+});
+
 function reportApplications(
   subject: Subject,
   folder: string,
@@ -181,12 +239,13 @@ function reportApplications(
   const sections = drawn.map(({ application, sheet, prompts }) => ({
     heading: application,
     blocks: [
-      { kind: 'text', text: `${applications[application].words}.` },
+      { kind: 'text', text: sentence(application) },
+      ...shownOf(prompts),
       {
         kind: 'picture',
         png: readFileSync(sheet),
         file: `${application}.png`,
-        caption: `${prompts.length} prompts, ${prompts[0]!.pictures.length} pictures each; below each its seed`,
+        caption: `${prompts.length} prompts, ${counted(prompts[0]!.pictures.length)} each; below each its seed`,
       },
     ] satisfies Block[],
   }));
@@ -195,7 +254,7 @@ function reportApplications(
   const report = {
     title: `What can be done with @${subject.name}`,
     summary: `The applications of the paper, drawn as they came, none picked.${without}`,
-    sections,
+    sections: [...sections, ...(leftOut.length === 0 ? [] : [promptSection(leftOut, subject)])],
   };
   const { id, name, className, base, steps } = subject;
   return writeReport(folder, report, { subject: { id, name, className, base, steps }, drawn, leftOut });

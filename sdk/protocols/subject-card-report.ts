@@ -6,6 +6,7 @@ import { writePng } from '../images/png';
 import { readImage } from '../images/read-image';
 import { packageVersions } from '../jobs/versions';
 import type { Block, LineChart, Report, Section, Table } from '../reports/report';
+import type { SampleScores } from '../work/sample-scores';
 import type { Measured } from './card-figures';
 import { courseScenes } from './card-pictures';
 import { placeIn, type SubjectCard } from './subject-card';
@@ -62,7 +63,7 @@ function reportOf(card: SubjectCard, folder: string): Report {
   const { name, className, steps, base, photos } = subject;
   return {
     title: `How well @${name} was learned`,
-    summary: `A ${className}, learned from ${photos.length} photos in ${steps} steps on ${base}. Figures are of a few pictures, by the encoders that are named; they compare with each other and with no published table.`,
+    summary: `A ${className}, learned from ${photos.length === 1 ? 'one photo' : `${photos.length} photos`} in ${steps} steps on ${base}. Figures are of a few pictures, by the encoders that are named; they compare with each other and with no published table.`,
     sections: [
       {
         heading: 'What to do next',
@@ -72,13 +73,18 @@ function reportOf(card: SubjectCard, folder: string): Report {
             : {
                 kind: 'table',
                 columns: ['', 'what was seen', 'next'],
-                rows: advice.map(({ finding, words, command }) => [finding, words, command]),
+                rows: advice.map(({ finding, words, command }) => [
+                  finding.replaceAll('-', ' '),
+                  words,
+                  { text: command, code: true },
+                ]),
               },
           ...notMeasured.map((text): Block => ({ kind: 'text', text })),
         ],
       },
       { heading: 'Figures', blocks: [figureTable(card)] },
       ...(card.course.length > 0 ? [courseSection(card)] : []),
+      ...trainingSections(card),
       { heading: 'Pictures and the photos most like them', blocks: pictureBlocks(card, folder) },
     ],
   };
@@ -161,6 +167,38 @@ function courseSection({ course, best, subject }: SubjectCard): Section {
   return { heading: 'Over the steps', blocks };
 }
 
+/** Loss, and identity and prompt following of the samples, with the step whose weights it has. */
+function trainingSections({ training, subject }: SubjectCard): Section[] {
+  if (training === null) return [];
+  const { window, losses, scores } = training;
+  const mark = { x: subject.steps, name: `its weights: ${subject.steps}` };
+  const line = (name: string, of: (one: SampleScores) => number) => ({
+    name,
+    points: scores.map((one): [number, number] => [one.step, of(one)]),
+  });
+  const loss: LineChart = {
+    kind: 'chart',
+    title: window === 1 ? 'Loss of each step' : `Loss, the mean of ${window} steps each`,
+    x: 'steps',
+    y: 'loss',
+    series: [{ name: 'loss', points: losses.map((one): [number, number] => [one.step, one.loss]) }],
+    mark,
+  };
+  const samples: LineChart = {
+    kind: 'chart',
+    title: 'Samples, by which it was decided',
+    x: 'steps',
+    y: 'score',
+    series: [
+      line('identity × prompt following', ({ score }) => score),
+      line('identity', ({ identity }) => identity),
+      line('prompt following', ({ promptFollowing }) => promptFollowing),
+    ],
+    mark,
+  };
+  return [{ heading: 'While it was learned', blocks: [loss, ...(scores.length > 0 ? [samples] : [])] }];
+}
+
 function pictureBlocks({ scenes, subject, class: ofClass }: SubjectCard, folder: string): Block[] {
   const rows = scenes.flatMap(({ prompt, pictures }) =>
     pictures.map(({ file, seed, identity, promptFollowing, nearest }) => [
@@ -199,10 +237,12 @@ async function nearestSheet({ scenes, class: ofClass, subject }: SubjectCard) {
       captions: pictures.flatMap(({ nearest }) => ['', `nearest photo: ${shown(nearest.likeness)}`]),
     });
   }
-  if (ofClass.length > 0)
+  // No row is longer than the others, or all would be shown smaller.
+  const wide = Math.max(...rows.map(({ images }) => images.length));
+  for (let first = 0; first < ofClass.length; first += wide)
     rows.push({
-      label: `"${subject.className}" alone`,
-      images: await Promise.all(ofClass.map(({ file }) => readImage(file))),
+      label: first === 0 ? `"${subject.className}" alone` : '',
+      images: await Promise.all(ofClass.slice(first, first + wide).map(({ file }) => readImage(file))),
     });
   const small = rows.every(({ images }) => images.every(({ width, height }) => width * height <= 128 ** 2));
   return contactSheet(rows, { scaling: small ? 'nearest' : 'lanczos' });

@@ -4,10 +4,11 @@
  * figure between what comes of itself and what can be reached, so that it can be read without a table beside it.
  */
 import { existsSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import { makeFolders } from '../checkpoint/write-failure';
 import { InvalidOptionError, MissingFileError } from '../errors';
 import { photoScenePrompts, toyScenePrompts } from '../evaluation/scene-prompts';
+import { listPhotos } from '../images/list-photos';
 import { basePath } from '../jobs/base-path';
 import type { Engine } from '../jobs/engine';
 import type { RunOptions } from '../jobs/run-options';
@@ -27,12 +28,15 @@ import {
 } from './card-figures';
 import { type CardPicture, type CardPictures, type CardScene, drawCard } from './card-pictures';
 import { lookAt, type Sight } from './card-sight';
+import { type CardTraining, trainingOf } from './card-training';
 
 export interface SubjectCardRequest {
   /** In the engine's home. */
   readonly name: string;
   /** Pictures and reports are kept here; what is there is not drawn again. */
   readonly folder: string;
+  /** Files or folders of what it is measured by; default: those that are kept with it. */
+  readonly photos?: readonly string[];
   /** Of each scene; default 2. */
   readonly pictures?: number;
   /** What looks at the pictures, one of a kind. The embedded base brings its own. */
@@ -57,6 +61,8 @@ export interface SubjectCard {
   readonly course: readonly CoursePoint[];
   /** Of the course the steps with the highest score; null where there is none. */
   readonly best: number | null;
+  /** By its log; null where there is none. */
+  readonly training: CardTraining | null;
   readonly advice: readonly Advice[];
 }
 
@@ -66,13 +72,13 @@ export interface SubjectCard {
  */
 export async function measureSubject(
   engine: Engine,
-  { name, folder, pictures = 2, encoders = [] }: SubjectCardRequest,
+  { name, folder, photos: given = [], pictures = 2, encoders = [] }: SubjectCardRequest,
   run: RunOptions = {},
 ): Promise<SubjectCard> {
   if (!Number.isSafeInteger(pictures) || pictures < 1 || pictures > 100)
     throw new InvalidOptionError('pictures', `pictures is ${pictures}: give a whole number from 1 to 100.`);
   const subject = readSubject(engine.home, name);
-  const kept = photosOf(subject);
+  const kept = given.length > 0 ? namedPhotos(given) : photosOf(subject);
   const photos = kept.map(({ file }) => file);
   const oracle = oracleIn(basePath(subject.base.path));
   const target = resolve(folder);
@@ -110,16 +116,20 @@ export async function measureSubject(
       photos: kept,
     },
     instruments: sight.instruments,
-    notMeasured: notMeasured(sight),
+    notMeasured: notMeasured(sight, name, kept.length),
     scenes: drawn.scenes.map((scene) => ({
       ...scene,
       pictures: scene.pictures.map((picture) => judgedPicture(sight, photos, scene, picture)),
     })),
     class: drawn.class,
     ...judged,
-    advice: adviceOn(subject, judged),
+    training: trainingOf(subject),
+    advice: adviceOn(subject, judged, subject.photos.some(({ file }) => file) ? [] : photos),
   };
 }
+
+const namedPhotos = (paths: readonly string[]): SubjectCard['subject']['photos'] =>
+  listPhotos(paths).photos.map((path) => ({ name: basename(path), file: resolve(path) }));
 
 function photosOf({ name, folder, photos }: Subject): SubjectCard['subject']['photos'] {
   const files = photos.flatMap(({ name: called, file }) =>
@@ -128,11 +138,14 @@ function photosOf({ name, folder, photos }: Subject): SubjectCard['subject']['ph
   if (files.length === 0)
     throw new InvalidOptionError(
       'subject',
-      `@${name} keeps no photos, having been made elsewhere or by an earlier version, and they are what it is measured by: learn it here from its photos.`,
+      `@${name} keeps no photos, having been made elsewhere or by an earlier version, and they are what it is measured by: name them, as --photos rex/, or learn it here.`,
     );
   const gone = files.find(({ file }) => !existsSync(file))?.file;
   if (gone === undefined) return files;
-  throw new MissingFileError(gone, `${gone}, a photo of @${name}, is gone: learn the subject anew.`);
+  throw new MissingFileError(
+    gone,
+    `${gone}, a photo of @${name}, is gone: name where its photos are now, as --photos rex/, or learn it anew.`,
+  );
 }
 
 const allFiles = (drawn: CardPictures): string[] =>
@@ -143,8 +156,13 @@ const allFiles = (drawn: CardPictures): string[] =>
     ...drawn.course.flatMap(({ pictures }) => pictures),
   ]);
 
-function notMeasured({ instruments }: Sight): string[] {
+function notMeasured({ instruments }: Sight, name: string, photos: number): string[] {
   const missing = [
+    ...(photos === 1
+      ? [
+          `How near it comes to its photos, and whether it copies them, cannot be told from the one that there is. More of them, learned with personalize --continue ${name}, teach it better, too.`,
+        ]
+      : []),
     ...(instruments.identity === null
       ? [
           'Whether it is the very subject, and whether the bare class became it, was not measured: pixels do not tell. Give DINO with --encoder dino=PATH, a folder with the config.json and weights of facebook/dino-vits16 or an ONNX file.',

@@ -28,6 +28,7 @@ thead th { white-space: nowrap; color: var(--quiet); font-weight: 600; vertical-
 tbody > tr > * { border-top: 1px solid var(--faint); } tbody th { font-weight: 600; } .figure { text-align: right; white-space: nowrap; }
 tbody tr:hover > * { background: var(--band); }
 .below { display: block; color: var(--quiet); font-size: .78em; line-height: 1.35; white-space: pre; }
+code { font: .92em/1.5 ui-monospace, monospace; background: var(--band); padding: .1em .35em; border-radius: 4px; -webkit-box-decoration-break: clone; box-decoration-break: clone; user-select: all; }
 .faint { color: var(--quiet); }
 .good, .bad, .open { font-weight: 600; white-space: nowrap; } .good { color: var(--good); } .bad { color: var(--bad); } .open { color: var(--open); }
 .figures th:first-child { position: sticky; left: 0; background: var(--page); white-space: nowrap; }
@@ -41,7 +42,7 @@ ${lines.map((i) => `.line-${i} { stroke: var(--c${i}); stroke-dasharray: ${dashe
 @media (max-width: 44rem) {
   .words, .words tbody, .words tr, .words th, .words td { display: block; }
   .words thead { display: none; } .words tr { border-top: 1px solid var(--faint); padding: .6rem 0; }
-  .words tr > * { border: 0; padding: .1rem 0; } .words td:empty { display: none; }
+  .words tr > * { border: 0; padding: .1rem 0; } .words .figure { text-align: left; } .words td:empty { display: none; }
   .words [data-column]:not([data-column=""])::before { content: attr(data-column) ": "; color: var(--quiet); font-weight: 400; font-size: .85em; }
 }
 @media print { body { max-width: none; } .wide { overflow: visible; } nav { display: none; } }
@@ -111,9 +112,10 @@ function tableHtml({ columns, rows, note }: Table): string {
 }
 
 function cellHtml(cell: Cell, i: number, columns: readonly string[], figures: readonly boolean[]): string {
-  const { below, tone } = typeof cell === 'string' ? {} : cell;
+  const { below, tone, code } = typeof cell === 'string' ? {} : cell;
   const small = below === undefined ? '' : `<span class="below">${escaped(below)}</span>`;
-  const content = escaped(textOf(cell)) + small;
+  const text = escaped(textOf(cell));
+  const content = (code ? `<code>${text}</code>` : text) + small;
   if (i === 0) return `<th scope="row"${classes(tone)}>${content}</th>`;
   const column = content === '' ? '' : ` data-column="${escaped(columns[i] ?? '')}"`;
   return `<td${column}${classes(figures[i], tone)}>${content}</td>`;

@@ -26,7 +26,9 @@ function tableText(columns: readonly string[], rows: readonly (readonly Cell[])[
 
 /** In one line, in which neither a bar ends the cell nor a sign begins a tag. */
 function cellText(cell: Cell): string {
-  const { text, below } = typeof cell === 'string' ? { text: cell } : cell;
+  const { text, below, code } = typeof cell === 'string' ? { text: cell } : cell;
+  // Within it no sign but a bar is anything else than itself.
+  if (code && !/[`\n]/.test(text)) return `\`${text.replaceAll('|', '\\|')}\``;
   return [text, ...(below === undefined ? [] : [below])]
     .join(' ')
     .replaceAll('\\', '\\\\')

@@ -41,6 +41,8 @@ export type Cell =
       readonly below?: string;
       /** `faint`: nothing to stop at. The others are a verdict's colour; the text says the verdict all the same. */
       readonly tone?: 'good' | 'bad' | 'open' | 'faint';
+      /** A command, to be copied as it stands. */
+      readonly code?: true;
     };
 
 export interface LineChart {

@@ -18,6 +18,13 @@ export function subjectWords({ identifier, className, kind }: MentionedSubject):
 export const fillPrompt = (prompt: string, subject: MentionedSubject): string =>
   prompt.replaceAll('{subject}', subjectWords(subject)).replaceAll('{class}', subject.className);
 
+/** A recipe's prompt that mentions `name`, for a subject that will be called otherwise: `{subject}` stands for it. */
+export const namelessPrompt = (prompt: string, name: string): string =>
+  prompt.replace(mention, (whole, typed: string) => {
+    const said = subjectName(typed);
+    return said.name === name ? `{subject}${said.rest}` : whole;
+  });
+
 export interface ResolvedPrompt {
   /** The prompt for the text encoder: `a photo of sks dog in the snow`. */
   readonly text: string;

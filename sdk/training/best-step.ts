@@ -6,10 +6,10 @@ export interface ScoredStep {
   readonly score: number;
 }
 
-/** The first of the highest; undefined of none, or where no score is a number. */
+/** The first of the highest; undefined where none is above 0, which tells no step from another. */
 export const bestStep = (scored: readonly ScoredStep[]): ScoredStep | undefined =>
   scored.reduce<ScoredStep | undefined>(
-    (best, one) => (one.score > (best?.score ?? Number.NEGATIVE_INFINITY) ? one : best),
+    (best, one) => (one.score > (best?.score ?? 0) ? one : best),
     undefined,
   );
 

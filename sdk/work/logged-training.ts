@@ -115,5 +115,11 @@ export async function trainLogged(
     })
     .finally(() => scorer?.release());
   const best = settings.keep === 'best' ? bestStep(scored)?.step : undefined;
+  if (scored.length > 0 && bestStep(scored) === undefined) {
+    const message =
+      'No sample scored above 0: what scores them sees neither the subject nor what was asked for, and nothing was decided by them. The subject has the last weights.';
+    log.write({ event: 'warning', message });
+    context.onWarning(message);
+  }
   return { trained, log, best: best === undefined || best === trained.steps ? null : best };
 }

@@ -17,7 +17,12 @@ export function captionPrompt(
   subject: CaptionedSubject,
 ): { prompt: string; added: boolean } {
   const text = ownPrompt('captions', caption, subject);
-  const words = (of: string) => ` ${of.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, ' ')} `;
+  // An embedding's word stands in brackets.
+  const words = (of: string) =>
+    ` ${of
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}]+/gu, ' ')
+      .trim()} `;
   const speaksOfIt = words(text).includes(
     words(subject.identifier === '' ? subject.className : subject.identifier),
   );

@@ -106,6 +106,12 @@ async function dinoEncoder(
   tensors: ReadonlyMap<string, StoredTensor>,
   createSession: CreateSession,
 ): Promise<PictureEncoder> {
+  const type = json['model_type'];
+  if (typeof type === 'string' && type !== 'vit')
+    throw new InvalidOptionError(
+      'encoder',
+      `${join(folder, 'config.json')} is of a model of the type "${type}": DINO is one of the type "vit", as facebook/dino-vits16.`,
+    );
   const config = readDinoConfig(json);
   const { imageSize, patchSize, layers, hiddenSize } = config;
   const run = await batched(imageSize, tensors, createSession, (w, pictures) => dino(w, config, pictures));

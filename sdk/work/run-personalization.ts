@@ -20,6 +20,7 @@ import { type PersonalizationPlan, planPersonalization } from './personalization
 import { captionsOf } from './photo-captions';
 import { readMasks } from './photo-masks';
 import { readLora } from './run-generation';
+import { createSampleScorer } from './sample-scorer';
 import { withTrained, writeTrainedWeights } from './trained-weights';
 import { logFile } from './training-log';
 import { asWhole, classVariant, encodePictures, trainedSizes, variantsOf } from './training-pictures';
@@ -80,6 +81,7 @@ export const runPersonalization: RunPersonalization = async (job, told) => {
     context,
   );
   checkWeights(opened.base);
+  await checkScoring(plan, job.photos, context);
   const { run, shown } = await prepareTraining(job, opened, plan, photos, random, context);
   const { trained, log, best } = await trainLogged(job, opened, plan, run, warnings, context);
 
@@ -97,6 +99,21 @@ export const runPersonalization: RunPersonalization = async (job, told) => {
     steps: best ?? trained.steps,
   };
 };
+
+/**
+ * Opens what will score the samples, and lets go of it: an encoder of another kind than it is said to be would else be
+ * found out after the class images, which take hours on a large base, and held open it would lie beside them.
+ */
+async function checkScoring(
+  { scoring, subject, samples }: PersonalizationPlan,
+  photos: readonly PersonalizationPhoto[],
+  context: WorkContext,
+): Promise<void> {
+  if (scoring.length === 0) return;
+  const files = photos.map(({ file }) => file);
+  const scorer = await createSampleScorer(scoring, { subject, photos: files, ...samples }, context);
+  await scorer.release();
+}
 
 interface ReadPhoto {
   readonly photo: PersonalizationPhoto;

@@ -56,7 +56,7 @@ export interface TrainingLog {
  * is taken out, and so is a line that was cut off.
  */
 export function openTrainingLog(file: string, step?: number): TrainingLog {
-  const before = step === undefined || !existsSync(file) ? [] : readLines(file).filter(isKept(step));
+  const before = step === undefined ? [] : readTrainingLog(file).filter(isKept(step));
   writeFileAtomically(
     file,
     before.map((line) => encode(line)),
@@ -78,7 +78,9 @@ const encode = (line: LogLine) => Buffer.from(`${JSON.stringify(line)}\n`);
 const isKept = (step: number) => (line: LogLine) =>
   line.event !== 'done' && (!('step' in line) || line.step <= step);
 
-function readLines(file: string): LogLine[] {
+/** A log's lines, without those that are none; empty where there is no log. */
+export function readTrainingLog(file: string): LogLine[] {
+  if (!existsSync(file)) return [];
   return readFileSync(file, 'utf8')
     .split('\n')
     .flatMap((line) => {

@@ -1,5 +1,5 @@
 /** Samples that decide: which weights are kept and when a training ends, on the embedded base and its oracle. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -172,6 +172,27 @@ test('on another base an encoder that reads prompts is wanted, before there is a
     .personalize(request({ keep: 'best', encoders: ['clip=/nowhere'] }))
     .catch((error) => error);
   expect(absent).toBeInstanceOf(MissingFileError);
+});
+
+test('an encoder of another kind than it is said to be is found out before anything is drawn', async () => {
+  const other = join(folder, 'dino-not-clip');
+  mkdirSync(other, { recursive: true });
+  copyFileSync(join(tiny, 'vae', 'config.json'), join(other, 'config.json'));
+  copyFileSync(
+    join(tiny, 'vae', 'diffusion_pytorch_model.safetensors'),
+    join(other, 'diffusion_pytorch_model.safetensors'),
+  );
+  const phases = new Set<string>();
+  const refused = await engineIn('other-kind', tiny)
+    .personalize(request({ keep: 'best', prior: 'images', classImages: 1, encoders: [`clip=${other}`] }), {
+      onProgress: (event) => event.kind === 'step-end' && phases.add(event.phase),
+    })
+    .catch((error) => error);
+  expect(refused).toBeInstanceOf(InvalidOptionError);
+  expect(refused.message).toMatch(/dino-not-clip.*has no "vision_config".*openai\/clip-vit-base-patch32/);
+  expect(refused.message).not.toContain('\n');
+  expect([...phases]).toContain('photos');
+  expect([...phases]).not.toContain('class-images');
 });
 
 test('encoders are those of the settings, else of the environment, and only where something is scored', () => {

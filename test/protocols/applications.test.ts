@@ -32,6 +32,13 @@ beforeEach(() => {
       asked.push(request);
       return real.generate(request, run);
     },
+    // An oracle that sees snow on everything.
+    embed: async ({ pictures }) => ({
+      encoder: 'stand-in',
+      pictures: pictures.map(() => Float32Array.of(1)),
+      texts: [],
+      clauses: pictures.map(() => ({ context: 'snow' })),
+    }),
   };
 });
 afterEach(async () => {
@@ -132,6 +139,15 @@ test('on the embedded base what its world cannot express is left out, and said t
   expect(readFileSync(files[1]!, 'utf8')).toContain(
     'neither pictures nor words for art-rendition and view-synthesis',
   );
+  // The snow alone is as it was asked for.
+  const [first] = drawn;
+  expect(first!.prompts.map(({ pictures }) => pictures[0]!.asAsked)).toEqual([
+    true,
+    ...Array.from({ length: 7 }, () => false),
+  ]);
+  const report = readFileSync(files[1]!, 'utf8');
+  expect(report).toContain('1 of 8 pictures show what was asked for');
+  expect(report).toContain('| view-synthesis | `a @rex seen from the top` |');
 });
 
 describe('broken off', () => {

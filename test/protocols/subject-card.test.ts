@@ -14,6 +14,7 @@ import { renderScene } from '../../sdk/toybox/renderer';
 import { sampleScene } from '../../sdk/toybox/scene';
 import { appearanceOf, toyPhotos } from '../../sdk/toybox/toy-subject';
 import type { EncoderFile } from '../../sdk/work/picture-encoder';
+import { hasChromium, look } from '../reports/chromium';
 
 interface Asked {
   readonly text: string;
@@ -199,8 +200,93 @@ test('of one that copies its photos: overfitted, though it follows prompts', asy
   expect(copied.advice[0]).toMatchObject({
     finding: 'overfitted',
     words: expect.stringContaining('nearly a photo'),
-    command: expect.stringMatching(/--name rex-2 .*--steps 300/),
+    command: 'dreambooth personalize --again rex --steps 300 --keep every --set sampleEvery=60',
   });
+});
+
+test('of one that copies its photos as its earlier steps did: half the rate, since fewer steps would bring the same', async () => {
+  await learned({ settings: { ...record.settings, learningRate: 3e-4 } }, [300]);
+  told.cardWork.draws = drawing([225, 200, 0]);
+  const [first] = (await card()).advice;
+  expect(first).toMatchObject({
+    finding: 'overfitted',
+    words: expect.stringContaining('kept are no better'),
+    command: 'dreambooth personalize --again rex --set learningRate=0.00015',
+  });
+});
+
+test('of one that is neither itself nor where it was asked to be: gone astray, and more steps would not help', async () => {
+  await learned({ settings: { ...record.settings, learningRate: 1e-3, trainTextEncoder: true } });
+  told.cardWork.draws = drawing([40, 60]);
+  expect((await card()).advice).toEqual([
+    {
+      finding: 'spoiled',
+      words: expect.stringMatching(/Neither itself.*nor as asked.*half the rate/),
+      command:
+        'dreambooth personalize --again rex --set learningRate=0.0005 --set textEncoderLearningRate=0.00005',
+    },
+  ]);
+});
+
+test('of one that an earlier step was nearer to: that step, and not more of them', async () => {
+  await learned({}, [300]);
+  told.cardWork.draws = (asked) => drawing(asked.step === 300 ? [100, 200] : [30, 200])(asked);
+  expect((await card()).advice).toEqual([
+    expect.objectContaining({
+      finding: 'better-step',
+      command: 'dreambooth subjects choose rex --step 300',
+    }),
+  ]);
+});
+
+test('its log tells the loss, and what the samples were worth, counted from the beginning', async () => {
+  await learned({ steps: 600 });
+  const lines = [
+    ...Array.from({ length: 100 }, (_, i) => ({ event: 'step', step: i + 1, loss: i })),
+    { event: 'sample', step: 50, files: [], scores: { identity: 0.5, promptFollowing: 1, score: 0.5 } },
+    { event: 'done', step: 100, kept: 50 },
+  ];
+  writeFileSync(
+    join(engine.home.subjects, 'rex', 'log.jsonl'),
+    `${lines.map((line) => JSON.stringify(line)).join('\n')}\n{"event":"st`,
+  );
+  told.cardWork.draws = drawing([225, 200]);
+  const one = await card({ pictures: 1 });
+  expect(one.training).toMatchObject({ window: 3, scores: [{ step: 600, identity: 0.5, score: 0.5 }] });
+  expect(one.training!.losses).toHaveLength(34);
+  expect(one.training!.losses[0]).toEqual({ step: 553, loss: 1 });
+  expect(one.training!.losses.at(-1)).toEqual({ step: 650, loss: 99 });
+  const [html] = await reportSubject(one, join(engine.home.folder, 'card'));
+  expect(readFileSync(html!, 'utf8')).toContain('its weights: 600');
+});
+
+test.skipIf(!hasChromium())('a browser shows the card, wide and narrow, light and dark', async () => {
+  await learned({ photos: record.photos }, [300]);
+  const line = { event: 'step', step: 1, loss: 0.5 };
+  writeFileSync(join(engine.home.subjects, 'rex', 'log.jsonl'), JSON.stringify(line));
+  told.cardWork.draws = (asked) => drawing(asked.step === 300 ? [100, 200] : [30, 200])(asked);
+  const [html] = await reportSubject(await card(), join(engine.home.folder, 'card'));
+  const expressions = {
+    code: 'document.querySelector("td code").textContent',
+    charts: 'document.querySelectorAll("svg.chart .mark").length',
+    pictures: '[...document.images].every((one) => one.complete && one.naturalWidth > 0)',
+    pageWidth: 'document.documentElement.scrollWidth',
+    overlaps:
+      '[...document.querySelectorAll("td, th, figcaption, p, h1, h2")].filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.textContent)',
+  };
+  const viewings = (['light', 'dark'] as const).flatMap((scheme) =>
+    [1280, 390].map((width) => ({ scheme, width, expressions })),
+  );
+  for (const [i, { values, complaints, requests }] of (await look(html!, viewings)).entries()) {
+    expect(values).toMatchObject({
+      code: 'dreambooth subjects choose rex --step 300',
+      charts: 2,
+      pictures: true,
+      overlaps: [],
+    });
+    expect(values['pageWidth']).toBeLessThanOrEqual(viewings[i]!.width);
+    expect([...complaints, ...requests]).toEqual([]);
+  }
 });
 
 test('of one that was learned too little: more steps', async () => {
@@ -246,18 +332,41 @@ test('of one photo says no more than it can: there is nothing to tell reach from
   told.cardWork.draws = drawing([225, 200]);
   const one = await card({ pictures: 1 });
   expect(one.figures).toMatchObject({ identity: { share: null }, copies: null, diversity: null });
+  expect(one.notMeasured).toEqual([expect.stringMatching(/the one that there is.*--continue rex/)]);
   expect(one.advice).toEqual([]);
 });
 
 test('is refused without photos, with two encoders of a kind, with no pictures', async () => {
   await learned({ photos: [{ name: '1.png', sha256: '0'.repeat(64) }] });
-  await expect(card()).rejects.toThrow(/@rex keeps no photos.*learn it here/);
+  await expect(card()).rejects.toThrow(/@rex keeps no photos.*--photos rex\/.*learn it here/);
   rmSync(join(engine.home.subjects, 'rex'), { recursive: true });
   await learned();
   const twice = await card({ with: [encoders[0]!, encoders[0]!] }).catch((error) => error);
   expect(twice).toBeInstanceOf(InvalidOptionError);
   expect(twice.message).toContain('two encoders of the kind dino');
   await expect(card({ pictures: 0 })).rejects.toThrow('pictures is 0: give a whole number from 1');
+});
+
+test('of one that was imported: by the photos that are named, which its commands name, too', async () => {
+  await learned({ photos: [] });
+  const photos = join(engine.home.folder, "the dog's");
+  mkdirSync(photos);
+  for (const [i, pose] of [0, 85].entries())
+    await writePng(join(photos, `${i + 1}.png`), colour([225, 20, pose]));
+  told.cardWork.draws = drawing([40, 200], 120);
+  const one = await measureSubject(engine, {
+    name: 'rex',
+    folder: join(photos, 'card'),
+    photos: [photos],
+    encoders,
+  });
+  expect(one.subject.photos.map(({ name }) => name)).toEqual(['1.png', '2.png']);
+  const [first, second] = [1, 2].map((i) => `'${join(photos, `${i}.png`).replace("'", `'\\''`)}'`);
+  expect(one.advice.map(({ command }) => command)).toEqual([
+    // Both are mended by one training.
+    `dreambooth personalize ${first} ${second} --again rex --prior images --steps 800`,
+    `dreambooth personalize ${first} ${second} --again rex --prior images --steps 800`,
+  ]);
 });
 
 test("the embedded world's oracle tells a subject from others, and reads what is asked", async () => {

@@ -88,6 +88,17 @@ test('a column of figures stands at the right, words at the left, verdicts in th
   expect(htmlReport(report(figures))).toContain('<table class="figures">');
 });
 
+test('a command is one that can be copied as it stands', () => {
+  const command = "dreambooth resume 'a|b' --set x=<y>\\";
+  const table = report({
+    kind: 'table',
+    columns: ['', 'next'],
+    rows: [['x', { text: command, code: true }]],
+  });
+  expect(htmlReport(table)).toContain(`<code>${escaped(command)}</code>`);
+  expect(markdownReport(table)).toContain("| `dreambooth resume 'a\\|b' --set x=<y>\\` |");
+});
+
 test('charts and pictures that follow one another stand side by side', () => {
   const html = htmlReport(report(chart, picture, { kind: 'text', text: 'between' }, picture));
   expect(html.match(/class="side-by-side"/g)).toHaveLength(2);

@@ -20,6 +20,17 @@ describe('a caption', () => {
     expect(captionPrompt('a sofa', plain)).toEqual({ prompt: 'a photo of dog, a sofa', added: true });
   });
 
+  test('of an embedding speaks of it by its word', () => {
+    const word = {
+      ...rex,
+      identifier: '<rex>',
+      kind: 'embedding',
+      instancePrompt: 'a photo of <rex>',
+    } as const;
+    expect(captionPrompt('a {subject} on grass', word)).toEqual({ prompt: 'a <rex> on grass', added: false });
+    expect(captionPrompt('grass', word)).toEqual({ prompt: 'a photo of <rex>, grass', added: true });
+  });
+
   test('about another subject is refused', () => {
     expect(() => captionPrompt('@mia asleep', rex)).toThrow(/captions mentions @mia.*@rex or \{subject\}/);
   });
