@@ -28,7 +28,7 @@ test('a subject is learned, and without prior preservation its class goes with i
       arms: ['class-images', 'no-prior'],
       seeds: 1,
       sweeps: 0,
-      settings: { steps: 250, classImages: 32 },
+      settings: { steps: 200, classImages: 32 },
     },
     ({ arm, report, seconds }) => {
       reports.set(arm, report);
