@@ -4,8 +4,8 @@
  */
 import { join } from 'node:path';
 import { makeFolders } from '../checkpoint/write-failure';
-import { InvalidOptionError, TrainingDivergedError } from '../errors';
-import { baseName, basePath } from '../jobs/base-path';
+import { DreamBoothError, InvalidOptionError, TrainingDivergedError } from '../errors';
+import { baseName, basePath, embeddedBase } from '../jobs/base-path';
 import type { Engine } from '../jobs/engine';
 import type { RunOptions } from '../jobs/run-options';
 import { packageVersions } from '../jobs/versions';
@@ -18,7 +18,7 @@ import { type DreamBenchReference, openDreamBench } from './dreambench-data';
 import { type JsonLines, openJsonLines } from './json-lines';
 import type { Judge } from './judge';
 import { type JudgeScores, judgeScores } from './judge-scores';
-import { type Answer, type JudgingEstimate, type JudgingLimits, judgeAll } from './judging';
+import { type Answer, checkLimits, type JudgingEstimate, type JudgingLimits, judgeAll } from './judging';
 import { fileHash, fingerprint, learnOnce } from './learn-once';
 
 export interface DreamBenchRequest extends JudgingLimits {
@@ -54,10 +54,14 @@ export interface DreamBenchPicture extends KeptPicture {
 export interface DreamBenchEvaluation {
   readonly about: {
     readonly base: string;
+    /** Of base models, as `SD 1`; null where it cannot be told. */
+    readonly line: string | null;
     readonly vae: string | null;
     readonly preset: PresetName;
     readonly settings: PersonalizationSettings;
     readonly references: number;
+    /** Whether the data is all there and all of it was taken. */
+    readonly complete: boolean;
     readonly drawing: typeof drawing;
     readonly seed: number;
     readonly judge: {
@@ -115,8 +119,16 @@ export async function evaluateDreamBench(
   ];
   makeFolders(folder);
   const kept = openJsonLines<DreamBenchPicture>(join(folder, 'pictures.jsonl'));
-  const drawn: { reference: DreamBenchReference; picture: DreamBenchPicture }[] = [];
   const recipe = { base, vae: request.vae ?? null, preset, settings };
+  if (judge !== undefined) {
+    // What is certain to fail is told before hours of drawing.
+    const undrawn = references
+      .flatMap((one) => trialOf(recipe, one).wanted)
+      .filter((row) => !isDrawn(folder, kept.rows, row));
+    checkLimits(judge, folder, undrawn.length, runs, request);
+    await judge.check?.(run.signal);
+  }
+  const drawn: { reference: DreamBenchReference; picture: DreamBenchPicture }[] = [];
   for (const reference of references) {
     try {
       const pictures = await learnAndDraw(engine, request, recipe, reference, kept, run);
@@ -151,6 +163,8 @@ export async function evaluateDreamBench(
   return {
     about: {
       ...recipe,
+      line: lineOf(base),
+      complete: absent.length === 0 && references.length === all.length,
       references: references.length,
       drawing,
       seed,
@@ -166,40 +180,59 @@ export async function evaluateDreamBench(
   };
 }
 
+function lineOf(base: string): string | null {
+  if (base === embeddedBase) return embeddedBase;
+  try {
+    return describeModel(basePath(base)).family;
+  } catch (error) {
+    if (error instanceof DreamBoothError) return null;
+    throw error;
+  }
+}
+
 /** Throws MissingFileError, UnsupportedModelError. */
 const publishedPreset = (base: string): PresetName =>
   describeModel(basePath(base)).family.startsWith('SDXL')
     ? 'dreambench-plus-sdxl-lora'
     : 'dreambench-plus-sd15';
 
+type Recipe = Pick<DreamBenchEvaluation['about'], 'base' | 'vae' | 'preset' | 'settings'>;
+
+/** What a reference is learned by, under which name, and its nine pictures. */
+function trialOf(recipe: Recipe, { id, category, number, picture, subject, captions }: DreamBenchReference) {
+  const { base, vae, preset } = recipe;
+  const settings: PersonalizationSettings = { ...recipe.settings, preset };
+  const how = fingerprint([base, vae, settings, subject, fileHash(picture)]);
+  const files = `pictures/${id}-${fingerprint([how, drawing, seed])}`;
+  const wanted = captions.map(
+    (caption, prompt): DreamBenchPicture => ({
+      reference: id,
+      prompt,
+      caption,
+      seed,
+      file: `${files}/${prompt}_0.png`,
+    }),
+  );
+  return { settings, name: `dreambench-${category}-${number}-${how}`.toLowerCase(), wanted };
+}
+
 /** All nine pictures of a reference are there after this. */
 async function learnAndDraw(
   engine: Engine,
   { folder, keepSubjects = false }: DreamBenchRequest,
-  recipe: Pick<DreamBenchEvaluation['about'], 'base' | 'vae' | 'preset' | 'settings'>,
+  recipe: Recipe,
   reference: DreamBenchReference,
   kept: JsonLines<DreamBenchPicture>,
   run: RunOptions,
 ): Promise<DreamBenchPicture[]> {
   const { base, vae, preset } = recipe;
-  const { id, category, number, picture, subject, captions } = reference;
-  const settings: PersonalizationSettings = { ...recipe.settings, preset };
-  const how = fingerprint([base, vae, settings, subject, fileHash(picture)]);
-  const name = `dreambench-${category}-${number}-${how}`.toLowerCase();
-  const files = `pictures/${id}-${fingerprint([how, drawing, seed])}`;
-  const wanted = captions.map((caption, prompt) => ({
-    reference: id,
-    prompt,
-    caption,
-    seed,
-    file: `${files}/${prompt}_0.png`,
-  }));
+  const { settings, name, wanted } = trialOf(recipe, reference);
   if (!wanted.every((row) => isDrawn(folder, kept.rows, row))) {
     const learned = await learnOnce(
       engine,
       {
-        images: [picture],
-        className: subject,
+        images: [reference.picture],
+        className: reference.subject,
         name,
         base,
         seed,

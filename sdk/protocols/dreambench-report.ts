@@ -8,13 +8,14 @@ import {
   dreamBenchReferences,
 } from './dreambench-data';
 import type { DreamBenchEvaluation } from './dreambench-plus';
-import type { RatedMean } from './judge-scores';
+import { judgeQuestions, type RatedMean } from './judge-scores';
 import { publishedJudge } from './openai-judge';
 import { writeReport } from './write-report';
 
 interface PublishedRow {
   readonly name: string;
   readonly base: string;
+  readonly line: string;
   readonly CP: string;
   readonly PF: string;
   readonly product: string;
@@ -27,6 +28,7 @@ const published: Readonly<Partial<Record<PresetName, PublishedRow>>> = {
   'dreambench-plus-sd15': {
     name: 'DreamBooth',
     base: 'Stable Diffusion 1.5',
+    line: 'SD 1',
     CP: '0.494',
     PF: '0.721',
     product: '0.356',
@@ -35,6 +37,7 @@ const published: Readonly<Partial<Record<PresetName, PublishedRow>>> = {
   'dreambench-plus-sdxl-lora': {
     name: 'DreamBooth LoRA',
     base: 'Stable Diffusion XL 1.0',
+    line: 'SDXL',
     CP: '0.598',
     PF: '0.865',
     product: '0.517',
@@ -43,6 +46,7 @@ const published: Readonly<Partial<Record<PresetName, PublishedRow>>> = {
 };
 
 const publishedRuns = 3;
+const publishedTemperature = 1;
 
 /** Writes what was rated into `folder`, as HTML, Markdown and JSON. Throws DiskFullError. */
 export function reportDreamBench(
@@ -112,35 +116,63 @@ const lines = (some: readonly string[]): Table => ({
 export function incomparabilities({ about, answers, pictures, stopped }: DreamBenchEvaluation): string[] {
   const found: string[] = [];
   if (about.judge === null) return ['Nobody has judged.'];
-  const { model, runs } = about.judge;
+  const { model, runs, temperature } = about.judge;
   const answered = [...new Set(answers.flatMap((answer) => answer.model ?? []))];
   const others = answered.filter((name) => name !== publishedJudge);
   if (model !== publishedJudge) found.push(`The judge is ${model}; published: ${publishedJudge}.`);
   else if (others.length > 0)
     found.push(`The endpoint says that ${others.join(', ')} answered; published: ${publishedJudge}.`);
-  const changed = Object.entries(about.settings).map(([name, value]) => `${name}=${value}`);
-  if (published[about.preset] === undefined)
+  if (temperature !== publishedTemperature)
+    found.push(`The judge answers at temperature ${temperature}; published: ${publishedTemperature}.`);
+  if (runs !== publishedRuns)
+    found.push(
+      `Figures are means of ${runs} ${runs === 1 ? 'run' : 'runs'}; published: of ${publishedRuns}.`,
+    );
+  const row = published[about.preset];
+  if (row === undefined)
     found.push(`Learned by the preset ${about.preset}; published: ${Object.keys(published).join(' and ')}.`);
+  else if (about.line !== row.line)
+    found.push(
+      `The base, ${about.base}, is ${about.line ?? 'of no line that is known'}; published: ${row.base}.`,
+    );
+  if (about.vae !== null && about.preset === 'dreambench-plus-sd15')
+    found.push(`Learned and drawn with the autoencoder ${about.vae}; published: with that of the base.`);
+  const changed = Object.entries(about.settings).map(([name, value]) => `${name}=${value}`);
   if (changed.length > 0) found.push(`Settings other than the preset's: ${changed.join(', ')}.`);
+  if (!about.complete) found.push('References are missing, left out, or not those that were published.');
   const whole = dreamBenchReferences * dreamBenchCaptions;
-  const asked = answers.length / 2 / runs;
+  const asked = askedThroughout(answers, runs);
   if (pictures.length !== whole || asked !== whole)
     found.push(
-      `${Math.floor(asked)} pictures were judged in every run; published: ${whole}, which is ${dreamBenchReferences} × ${dreamBenchCaptions}.${stopped === null ? '' : ` It ended early: ${stopped}.`}`,
+      `${asked} pictures were judged in every run; published: ${whole}, which is ${dreamBenchReferences} × ${dreamBenchCaptions}.${stopped === null ? '' : ` It ended early: ${stopped}.`}`,
     );
+  const without = answers.filter(({ score }) => score === null).length;
+  if (without > 0) found.push(`${without} of ${answers.length} questions have no score.`);
   return found;
+}
+
+/** Of how many pictures both questions were put in each run. */
+function askedThroughout(answers: DreamBenchEvaluation['answers'], runs: number): number {
+  const counts = new Map<string, number>();
+  for (const { reference, prompt } of answers) {
+    const picture = `${reference} ${prompt}`;
+    counts.set(picture, (counts.get(picture) ?? 0) + 1);
+  }
+  return [...counts.values()].filter((count) => count === runs * judgeQuestions.length).length;
 }
 
 /** What is to be known even where rows stand side by side. */
 function remarks({ about }: DreamBenchEvaluation): string {
   const row = published[about.preset];
-  const runs = about.judge?.runs ?? publishedRuns;
   return [
     "The judge's instructions are this package's own words, in the structure and by the criteria and scale of the published ones.",
+    'Each picture is drawn from its own noise of seed 42; published: all from one generator that began with it, in half precision.',
     row === undefined
       ? ''
       : `The published row was learned on ${row.base}; here it is ${about.base}, which is taken for that on the caller's word.`,
-    runs === publishedRuns ? '' : `Published: means of ${publishedRuns} runs; here: of ${runs}.`,
+    about.preset === 'dreambench-plus-sdxl-lora' && about.vae === null
+      ? 'The published one was learned with the autoencoder madebyollin/sdxl-vae-fp16-fix (--vae); here with that of the base.'
+      : '',
     'Both recipes learn from one picture, without an identifier and without prior preservation: they are not the paper’s DreamBooth.',
   ]
     .filter((line) => line !== '')
@@ -164,7 +196,7 @@ function scoreTable(evaluation: DreamBenchEvaluation): Table {
       ['here', figure(CP), figure(PF), product === null ? 'not measured' : product.toFixed(3)],
       ...(row ? [[`published: ${row.name}, ${row.base}`, row.CP, row.PF, row.product]] : []),
     ],
-    note: `Means over pictures, then over runs, ± standard deviation of the runs; CP·PF is the product of the two as they are rounded.${row ? '' : ' No published row stands here: the section below says why.'}`,
+    note: `Means over pictures, then over whole runs, ± standard deviation of the runs; CP·PF is the product of the two as they are rounded.${row ? '' : ' No published row stands here: the section below says why.'}`,
   };
 }
 
@@ -190,11 +222,11 @@ function partTable(evaluation: DreamBenchEvaluation): Table {
   };
 }
 
-const noScoreTable = ({ scores }: DreamBenchEvaluation): Table => ({
+const noScoreTable = ({ answers, scores }: DreamBenchEvaluation): Table => ({
   kind: 'table',
   columns: ['', 'questions'],
   rows: [
-    ['rated', String(scores.CP.rated + scores.PF.rated)],
+    ['rated', String(answers.filter(({ score }) => score !== null).length)],
     ['the judge refused', String(scores.noScore.refusal)],
     ['no one score in the answer', String(scores.noScore.prose)],
     ['no answer in time', String(scores.noScore['time-out'])],

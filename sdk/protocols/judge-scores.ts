@@ -46,7 +46,7 @@ export interface JudgeScores {
 }
 
 export function judgeScores(ratings: readonly Rating[]): JudgeScores {
-  const of = (question: JudgeQuestion) => ratings.filter((rating) => rating.question === question);
+  const of = (question: JudgeQuestion) => wholeRuns(ratings.filter((rating) => rating.question === question));
   const [CP, PF] = [ratedMean(of('CP')), ratedMean(of('PF'))];
   const count = (why: NoScore) => ratings.filter((rating) => rating.why === why).length;
   return {
@@ -61,6 +61,14 @@ export function judgeScores(ratings: readonly Rating[]): JudgeScores {
     ),
     noScore: { refusal: count('refusal'), prose: count('prose'), 'time-out': count('time-out') },
   };
+}
+
+/** A run that was broken off is of other pictures than a whole one: it is left out, unless it is all there is. */
+function wholeRuns(ratings: readonly Rating[]): readonly Rating[] {
+  const counts = new Map<number, number>();
+  for (const { run } of ratings) counts.set(run, (counts.get(run) ?? 0) + 1);
+  const most = Math.max(...counts.values());
+  return ratings.filter(({ run }) => counts.get(run) === most);
 }
 
 /** Of each run the mean of its ratings over 4: what has no score is counted, and no part of a mean. */

@@ -27,6 +27,8 @@ export interface Judge {
   readonly endpoint: string;
   readonly model: string;
   readonly temperature: number;
+  /** Costs nothing: rejects with JudgeAccessError, JudgeUnreachableError or StoppedError where `ask` surely would. */
+  check?(signal: AbortSignal | undefined): Promise<void>;
   /**
    * Rejects with JudgeAccessError, JudgeUnreachableError, InvalidOptionError (the model is not there), StoppedError:
    * what concerns every call. A refusal or a time-out is an answer.
@@ -78,7 +80,10 @@ export function readScore(answer: string): number | null {
   return found.length === 1 && Number.isInteger(score) && score <= 4 ? score : null;
 }
 
-/** Asks until there is a score, three times at most. Rejects with what the judge does. */
+/**
+ * Asks until there is a score, three times at most; whoever is silent has been asked often enough. Rejects with what the
+ * judge does.
+ */
 export async function judged(
   judge: Judge,
   messages: readonly JudgeMessage[],
@@ -89,7 +94,7 @@ export async function judged(
     const { kind, text, model, tokens: more } = await judge.ask(messages, signal);
     tokens = { input: tokens.input + more.input, output: tokens.output + more.output };
     const score = kind === 'answer' ? readScore(text) : null;
-    if (score === null && tries < mostTries) continue;
+    if (score === null && kind !== 'time-out' && tries < mostTries) continue;
     const why = score !== null ? null : kind === 'answer' ? 'prose' : kind;
     return { score, why, said: text, model, tokens, tries };
   }

@@ -4,11 +4,11 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { InvalidOptionError, StoppedError } from '../errors';
+import { InvalidOptionError, JudgeUnreachableError, StoppedError } from '../errors';
 import { readImage } from '../images/read-image';
 import { squashedJpeg } from '../images/squashed-jpeg';
 import type { DreamBenchReference } from './dreambench-data';
-import { openJsonLines } from './json-lines';
+import { type JsonLines, openJsonLines } from './json-lines';
 import { conversation, type Judge, type Judgement, type JudgeTokens, judged } from './judge';
 import { type JudgeRubric, judgeRubrics } from './judge-rubrics';
 import { type JudgeQuestion, judgeQuestions, type Rating } from './judge-scores';
@@ -25,7 +25,7 @@ export interface JudgingLimits {
   readonly price?: JudgePrice;
   /** USD, all starts in this folder together. What would cost more is not begun. */
   readonly maxCost?: number;
-  /** Of this start. */
+  /** Questions put at this start; one whose answer has no score is repeated, and counts once. */
   readonly maxCalls?: number;
   /** Calls at a time; default 8. */
   readonly concurrency?: number;
@@ -48,6 +48,8 @@ export interface Answer extends Judgement, Rating {
   /** Of the judge, the rubric, both contents and the run. */
   readonly key: string;
   readonly reference: string;
+  /** USD, at the price of the time; null where none was known. */
+  readonly cost: number | null;
 }
 
 export interface JudgedPicture {
@@ -73,15 +75,84 @@ const answerTokens: Readonly<Record<JudgeQuestion, number>> = { CP: 10, PF: 200 
 /** List prices of models whose figures are published. */
 const knownPrices: Readonly<Record<string, JudgePrice>> = { 'gpt-4o-2024-05-13': { input: 5, output: 15 } };
 
+/** So many questions in a row without an answer, and at least as many as are asked at a time: nobody is there. */
+const mostSilence = 4;
+
 interface Item extends Pick<Rating, 'question' | 'run' | 'category' | 'prompt'> {
   readonly key: string;
   readonly judged: JudgedPicture;
   readonly rubric: JudgeRubric;
 }
 
+interface Account {
+  readonly kept: JsonLines<Answer>;
+  readonly hasPrice: boolean;
+  /** Of all starts, whoever was asked. */
+  readonly spent: number;
+  /** 0 where no price is known. */
+  cost(tokens: JudgeTokens): number;
+}
+
+/** Throws InvalidOptionError for limits that cannot be held. */
+function openAccount(judge: Judge, folder: string, limits: JudgingLimits): Account {
+  const { maxCost, maxCalls, concurrency = 8 } = limits;
+  if (!Number.isSafeInteger(concurrency) || concurrency < 1)
+    throw new InvalidOptionError('concurrency', `concurrency is ${concurrency}: give one or more.`);
+  for (const [name, value] of Object.entries({ 'max-cost': maxCost, 'max-calls': maxCalls })) {
+    if (value !== undefined && !(value >= 0))
+      throw new InvalidOptionError(name, `${name} is ${value}: give 0 or more.`);
+  }
+  const price = limits.price ?? knownPrices[judge.model];
+  if (maxCost !== undefined && price === undefined)
+    throw new InvalidOptionError(
+      'max-cost',
+      `What ${judge.model} costs is not known here: give its price beside maxCost, USD for a million tokens in and out.`,
+    );
+  const kept = openJsonLines<Answer>(join(folder, 'answers.jsonl'));
+  return {
+    kept,
+    hasPrice: price !== undefined,
+    spent: kept.rows.reduce((sum, row) => sum + (row.cost ?? 0), 0),
+    cost: ({ input, output }) =>
+      price === undefined ? 0 : (input * price.input + output * price.output) / 1e6,
+  };
+}
+
 /**
- * Rejects with InvalidOptionError for limits that cannot be held or are too low from the start, StoppedError, and what
- * `ask` of the judge does; what was answered by then is kept.
+ * Before pictures are drawn: `unasked` of them will be judged and have not been. Throws InvalidOptionError for limits
+ * that cannot be held, or are too low for those alone.
+ */
+export function checkLimits(
+  judge: Judge,
+  folder: string,
+  unasked: number,
+  runs: number,
+  limits: JudgingLimits,
+): void {
+  const { cost, spent } = openAccount(judge, folder, limits);
+  const calls = unasked * runs * judgeQuestions.length;
+  const foretold = sumOf(judgeQuestions.map(tokensOf));
+  refuseAbove(limits.maxCost, judge, calls, unasked * runs * cost(foretold), spent);
+}
+
+function refuseAbove(
+  maxCost: number | undefined,
+  { model }: Judge,
+  calls: number,
+  more: number,
+  spent: number,
+): void {
+  if (maxCost === undefined || calls === 0 || spent + more <= maxCost) return;
+  throw new InvalidOptionError(
+    'max-cost',
+    `${calls} calls of ${model} cost about ${dollars(more)}, ${dollars(spent)} are spent, and maxCost is ${dollars(maxCost)}: raise it, or judge fewer subjects or runs.`,
+  );
+}
+
+/**
+ * Rejects with InvalidOptionError for limits that cannot be held or are too low from the start, StoppedError,
+ * JudgeUnreachableError where nothing but silence comes back, and what `ask` of the judge does; what was answered by then
+ * is kept.
  */
 export async function judgeAll(
   judge: Judge,
@@ -96,48 +167,36 @@ export async function judgeAll(
   signal?: AbortSignal,
 ): Promise<Judging> {
   const { maxCost, maxCalls = Number.POSITIVE_INFINITY, concurrency = 8 } = limits;
-  const price = limits.price ?? knownPrices[judge.model];
-  if (maxCost !== undefined && price === undefined)
-    throw new InvalidOptionError(
-      'max-cost',
-      `What ${judge.model} costs is not known here: give its price beside maxCost, USD for a million tokens in and out.`,
-    );
-  const kept = openJsonLines<Answer>(join(folder, 'answers.jsonl'));
+  const { kept, hasPrice, cost, ...account } = openAccount(judge, folder, limits);
   const items = itemsOf(judge, pictures, runs);
   const answers = new Map<string, Answer>();
   // A judge that was too slow is asked again; what it would not or could not say stays said.
   for (const row of kept.rows) if (row.why !== 'time-out') answers.set(row.key, row);
   const open = items.filter(({ key }) => !answers.has(key));
-  const cost = ({ input, output }: JudgeTokens) =>
-    price === undefined ? 0 : (input * price.input + output * price.output) / 1e6;
   let [asked, paid] = [0, 0];
   // Answers that turn out longer than foretold are expected to go on so.
   const expectedCost = (question: JudgeQuestion) =>
     Math.max(cost(tokensOf(question)), asked === 0 ? 0 : paid / asked);
-  let spent = kept.rows.reduce((sum, { tokens }) => sum + cost(tokens), 0);
+  let { spent } = account;
   const foretold = sumOf(open.map(({ question }) => tokensOf(question)));
   const estimate: JudgingEstimate = {
     calls: open.length,
     answered: items.length - open.length,
     tokens: foretold,
-    cost: price === undefined ? null : cost(foretold),
-    spent: price === undefined ? null : spent,
+    cost: hasPrice ? cost(foretold) : null,
+    spent: hasPrice ? spent : null,
   };
   told.onEstimate?.(estimate);
-  if (maxCost !== undefined && spent + cost(foretold) > maxCost)
-    throw new InvalidOptionError(
-      'max-cost',
-      `${open.length} calls of ${judge.model} cost about ${dollars(cost(foretold))}, ${dollars(spent)} are spent, and maxCost is ${dollars(maxCost)}: raise it, or judge fewer subjects or runs.`,
-    );
+  refuseAbove(maxCost, judge, open.length, cost(foretold), spent);
 
   const queue = [...open];
-  let [begun, done, underway] = [0, estimate.answered, 0];
+  let [begun, done, underway, silence] = [0, estimate.answered, 0, 0];
   let stopped: string | null = null;
   let failure: unknown;
   const next = (): Item | undefined => {
     const [item] = queue;
     if (item === undefined || failure !== undefined || stopped !== null) return undefined;
-    if (begun >= maxCalls) stopped = `${maxCalls} calls were made, as many as maxCalls allows`;
+    if (begun >= maxCalls) stopped = `${maxCalls} questions were put, as many as maxCalls allows`;
     else if (maxCost !== undefined && spent + underway + expectedCost(item.question) > maxCost)
       stopped = `${dollars(spent)} are spent, and maxCost is ${dollars(maxCost)}`;
     if (stopped !== null) return undefined;
@@ -150,13 +209,17 @@ export async function judgeAll(
       underway += expected;
       try {
         signal?.throwIfAborted();
-        const answer = await answerTo(judge, item, signal);
-        spent += cost(answer.tokens);
-        paid += cost(answer.tokens);
+        const said = await answerTo(judge, item, signal);
+        const price = cost(said.tokens);
+        const answer = { ...said, cost: hasPrice ? price : null };
+        spent += price;
+        paid += price;
         asked++;
         kept.append(answer);
         answers.set(answer.key, answer);
         told.onAnswer?.(++done, items.length);
+        silence = answer.why === 'time-out' ? silence + 1 : 0;
+        if (silence >= Math.max(mostSilence, concurrency)) throw silent(judge, silence);
       } catch (error) {
         failure ??= signal?.aborted ? new StoppedError(null, { cause: error }) : error;
       } finally {
@@ -168,10 +231,15 @@ export async function judgeAll(
   if (failure !== undefined) throw failure;
   return {
     answers: items.flatMap(({ key }) => answers.get(key) ?? []),
-    spent: price === undefined ? null : spent,
+    spent: hasPrice ? spent : null,
     stopped,
   };
 }
+
+const silent = ({ endpoint }: Judge, questions: number) =>
+  new JudgeUnreachableError(
+    `The judge at ${endpoint} let ${questions} questions in a row pass without an answer: repeat the command later, which goes on from the answers that are there.`,
+  );
 
 /** One run after another, so that what is broken off has whole runs. */
 function itemsOf(judge: Judge, pictures: readonly JudgedPicture[], runs: number): Item[] {
@@ -198,7 +266,11 @@ function itemsOf(judge: Judge, pictures: readonly JudgedPicture[], runs: number)
   ).flat();
 }
 
-async function answerTo(judge: Judge, item: Item, signal: AbortSignal | undefined): Promise<Answer> {
+async function answerTo(
+  judge: Judge,
+  item: Item,
+  signal: AbortSignal | undefined,
+): Promise<Omit<Answer, 'cost'>> {
   const { key, question, run, category, prompt, rubric } = item;
   const { reference, caption, picture } = item.judged;
   const shown = async (path: string) => squashedJpeg(await readImage(path), judgedSide);

@@ -30,17 +30,21 @@ export const publishedJudge = 'gpt-4o-2024-05-13';
 const openAI = 'https://api.openai.com/v1';
 
 /**
- * Rejects with MissingPackageError where `openai` is not installed, JudgeAccessError where OpenAI's endpoint has no key.
- * Asks nothing yet.
+ * Rejects with MissingPackageError where `openai` is not installed, JudgeAccessError where OpenAI's endpoint has no key
+ * or the key cannot be one, InvalidOptionError for what is no address. Asks nothing yet.
  */
 export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge> {
   const { endpoint = openAI, model = publishedJudge, temperature = 1, callsPerMinute } = options;
-  if (!URL.canParse(endpoint))
-    throw new InvalidOptionError('judge', `"${endpoint}" is no address: give one as ${openAI}.`);
-  const key = options.key ?? process.env['OPENAI_API_KEY'];
-  if (!key && new URL(endpoint).hostname === new URL(openAI).hostname)
+  checkEndpoint(endpoint);
+  const key = (options.key ?? process.env['OPENAI_API_KEY'] ?? '').trim();
+  if (key === '' && new URL(endpoint).hostname === new URL(openAI).hostname)
     throw new JudgeAccessError(
       `The judge at ${endpoint} wants a key, and OPENAI_API_KEY is not set: set it, or name another endpoint.`,
+    );
+  // A header cannot carry it, and what refuses such a header shows it.
+  if (!/^[\x21-\x7e]*$/.test(key))
+    throw new JudgeAccessError(
+      'OPENAI_API_KEY has characters that no key has, as blanks, line breaks or curly quotes: copy the key again.',
     );
   const { default: OpenAI } = await import('openai').catch((cause: unknown) => {
     if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
@@ -60,6 +64,17 @@ export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge
     endpoint,
     model,
     temperature,
+    async check(signal) {
+      try {
+        await client.models.list({ maxRetries: 2, timeout: 20_000, ...(signal && { signal }) });
+      } catch (error) {
+        if (error instanceof OpenAI.APIUserAbortError) throw new StoppedError(null, { cause: error });
+        const { status } = error as ApiFailure;
+        // A key may be allowed to ask and not to list (403), and not every endpoint lists.
+        const nobody = error instanceof OpenAI.APIConnectionError;
+        if (nobody || status === 401) throw failureOf(error, endpoint, model, key);
+      }
+    },
     async ask(messages, signal): Promise<JudgeReply> {
       await waitForTurn(signal);
       try {
@@ -68,11 +83,12 @@ export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge
           // One of its own: the client leaves a listener on each that it is given.
           { ...(signal && { signal: AbortSignal.any([signal]) }) },
         );
+        if (!Array.isArray(reply?.choices)) throw strangeAnswer(reply, endpoint, key);
         const [choice] = reply.choices;
-        const refusal = choice?.message.refusal ?? null;
+        const refusal = choice?.message?.refusal || null;
         return {
           kind: refusal !== null || choice?.finish_reason === 'content_filter' ? 'refusal' : 'answer',
-          text: refusal ?? choice?.message.content ?? '',
+          text: refusal ?? textOf(choice?.message?.content),
           model: reply.model ?? null,
           tokens: { input: reply.usage?.prompt_tokens ?? 0, output: reply.usage?.completion_tokens ?? 0 },
         };
@@ -80,7 +96,8 @@ export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge
         if (error instanceof OpenAI.APIUserAbortError) throw new StoppedError(null, { cause: error });
         if (error instanceof OpenAI.APIConnectionTimeoutError) return unanswered('time-out');
         if (error instanceof OpenAI.APIError && isRefusal(error)) return unanswered('refusal');
-        throw failureOf(error, endpoint, model);
+        if (error instanceof SyntaxError) throw strangeAnswer(null, endpoint, key);
+        throw failureOf(error, endpoint, model, key);
       }
     },
   };
@@ -104,13 +121,17 @@ const isRefusal = ({ status, code }: ApiFailure) =>
   status === 400 && /content_(policy|filter)|moderation/.test(code ?? '');
 
 /** What concerns every call. What the endpoint writes about a key is not repeated: it may have the key in it. */
-function failureOf(error: unknown, endpoint: string, model: string): unknown {
-  const { status, message } = error as ApiFailure;
+function failureOf(error: unknown, endpoint: string, model: string, key: string): unknown {
+  const { status, code, message } = error as ApiFailure;
   const isApi = error instanceof Error && 'status' in error;
   if (!isApi) return error;
   if (status === 401 || status === 403)
     return new JudgeAccessError(
       `The judge at ${endpoint} refuses the key of OPENAI_API_KEY (${status}): set one that may use ${model}.`,
+    );
+  if (code === 'insufficient_quota' || status === 402)
+    return new JudgeAccessError(
+      `The judge at ${endpoint} says that nothing is left to pay for calls (${status}): repeat the command when there is, which goes on from the answers that are there.`,
     );
   if (status === 404)
     return new InvalidOptionError(
@@ -123,7 +144,47 @@ function failureOf(error: unknown, endpoint: string, model: string): unknown {
       `The judge at ${endpoint} ${found}, after several tries: repeat the command later, which goes on from the answers that are there.`,
     );
   }
-  return new InvalidOptionError('judge', `The judge at ${endpoint} takes no such call: ${message}`);
+  return new InvalidOptionError(
+    'judge',
+    `The judge at ${endpoint} takes no such call: ${inALine(message, key)}`,
+  );
+}
+
+/** Of an answer with status 200 that is no completion: a page, or what a gateway says of the model behind it. */
+function strangeAnswer(reply: unknown, endpoint: string, key: string): Error {
+  const error = (reply as { error?: { message?: unknown } } | null)?.error;
+  return error
+    ? new JudgeUnreachableError(
+        `The judge at ${endpoint} reports an error: ${inALine(String(error.message), key)} Repeat the command later, which goes on from the answers that are there.`,
+      )
+    : new InvalidOptionError(
+        'judge',
+        `What answers at ${endpoint} is no judge: chat/completions gives no completion there. Correct --judge, which mostly ends in /v1.`,
+      );
+}
+
+/** What an endpoint writes, which may be a page, and may have the key in it. */
+function inALine(text: string, key: string): string {
+  const line = text.replaceAll(/\s+/g, ' ').slice(0, 300);
+  return key === '' ? line : line.replaceAll(key, '…');
+}
+
+/** Some endpoints answer in parts. */
+function textOf(content: unknown): string {
+  if (typeof content === 'string') return content;
+  return Array.isArray(content) ? content.map((part) => (part as { text?: string }).text ?? '').join('') : '';
+}
+
+/** Throws InvalidOptionError, which does not repeat what may be a secret. */
+function checkEndpoint(endpoint: string): void {
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : null;
+  if (url === null || !/^https?:$/.test(url.protocol))
+    throw new InvalidOptionError('judge', `"${endpoint}" is no address: give one as ${openAI}.`);
+  if (url.username !== '' || url.password !== '' || url.search !== '')
+    throw new InvalidOptionError(
+      'judge',
+      `The address of the judge at ${url.host} has a name, a password or a ? in it: give it without, and the key in OPENAI_API_KEY.`,
+    );
 }
 
 /** Waits so that calls begin no more often. */

@@ -2,7 +2,12 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { InvalidOptionError, JudgeUnreachableError, MissingFileError } from '../../sdk/errors';
+import {
+  InvalidOptionError,
+  JudgeAccessError,
+  JudgeUnreachableError,
+  MissingFileError,
+} from '../../sdk/errors';
 import * as sdk from '../../sdk/index';
 import { openDreamBench, promptTypeOf } from '../../sdk/protocols/dreambench-data';
 import {
@@ -128,6 +133,22 @@ test('learned from one picture, drawn in nine captions, judged, gone on with', {
   expect(text).not.toMatch(/0\.494|NaN|undefined/);
 });
 
+test('what judging is certain to fail of is told before anything is learned', async () => {
+  server.listing = 401;
+  await expect(evaluateDreamBench(place.engine, request({ judge: await judge() }))).rejects.toThrow(
+    JudgeAccessError,
+  );
+  server.listing = 404;
+  const dear = request({ judge: await judge(), maxCost: 0.01 });
+  await expect(evaluateDreamBench(place.engine, dear)).rejects.toThrow(
+    /^108 calls of .* cost about \$0\.\d\d, \$0\.00 are spent, and maxCost is \$0\.01/,
+  );
+  expect(place.calls.learned).toEqual([]);
+  // What is drawn may be answered: that is looked at when it is judged.
+  await evaluateDreamBench(place.engine, request({ judge: await judge() }));
+  expect((await evaluateDreamBench(place.engine, { ...dear, maxCost: 1 })).answers).toHaveLength(108);
+});
+
 test('without a judge pictures are drawn and nothing is rated', async () => {
   const evaluation = await evaluateDreamBench(place.engine, request({ subjects: 1 }));
   expect(evaluation.pictures).toHaveLength(9);
@@ -178,6 +199,7 @@ describe('the published row', () => {
             model: 'gpt-4o-2024-05-13',
             tokens: { input: 1, output: 1 },
             tries: 1,
+            cost: null,
           }),
         ),
       ),
@@ -185,10 +207,12 @@ describe('the published row', () => {
     return {
       about: {
         base: '/models/sd15',
+        line: 'SD 1',
         vae: null,
         preset: 'dreambench-plus-sd15',
         settings: {},
         references: 150,
+        complete: true,
         drawing: { steps: 100, guidanceScale: 7.5 },
         seed: 42,
         judge: { endpoint: 'https://api.openai.com/v1', model: 'gpt-4o-2024-05-13', temperature: 1, runs: 3 },
@@ -212,11 +236,15 @@ describe('the published row', () => {
     );
     expect(text(evaluation)).toContain('| here | 0.750 ± 0.0000 | 0.750 ± 0.0000 | 0.563 |');
     const { about } = evaluation;
-    const lora = { ...evaluation, about: { ...about, preset: 'dreambench-plus-sdxl-lora' as const } };
+    const lora = {
+      ...evaluation,
+      about: { ...about, preset: 'dreambench-plus-sdxl-lora' as const, line: 'SDXL' },
+    };
     expect(text(lora)).toContain('| 0.598 | 0.865 | 0.517 |');
   });
 
   const about = whole().about;
+  const withJudge = (more: object) => ({ ...about, judge: { ...about.judge!, ...more } });
   test.each<[string, Partial<DreamBenchEvaluation>, RegExp]>([
     [
       'another judge',
@@ -232,6 +260,30 @@ describe('the published row', () => {
     ['other settings', { about: { ...about, settings: { steps: 9 } } }, /preset's: steps=9/],
     ['a picture less', { pictures: whole().pictures.slice(1) }, /1350 pictures were judged/],
     ['an answer less', { answers: whole().answers.slice(1) }, /1349 pictures were judged/],
+    ['a run less', { answers: whole().answers.filter(({ run }) => run < 2) }, /0 pictures were judged/],
+    ['another temperature', { about: withJudge({ temperature: 0 }) }, /at temperature 0; published: 1/],
+    [
+      'a single run',
+      { about: withJudge({ runs: 1 }), answers: whole().answers.filter(({ run }) => run === 0) },
+      /means of 1 run; published: of 3/,
+    ],
+    [
+      'another line of bases',
+      { about: { ...about, line: 'SDXL' } },
+      /is SDXL; published: Stable Diffusion 1/,
+    ],
+    ['a base of no line', { about: { ...about, line: null } }, /is of no line that is known/],
+    ['another autoencoder', { about: { ...about, vae: '/vae' } }, /with the autoencoder \/vae/],
+    ['other references', { about: { ...about, complete: false } }, /References are missing/],
+    [
+      'a refusal',
+      {
+        answers: whole().answers.map((answer, i) =>
+          i === 0 ? { ...answer, score: null, why: 'refusal' } : answer,
+        ),
+      },
+      /1 of 8100 questions have no score/,
+    ],
     ['no judge', { about: { ...about, judge: null } }, /Nobody has judged/],
   ])('does not with %s, and the report says so', (_, change, why) => {
     const evaluation = { ...whole(), ...change };

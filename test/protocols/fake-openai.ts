@@ -18,6 +18,7 @@ export type Behaviour =
   | { readonly say: string; readonly model?: string; readonly tokens?: [number, number] }
   | { readonly refuse: string }
   | { readonly status: number; readonly error?: object; readonly headers?: Record<string, string> }
+  | { readonly body: string; readonly type?: string }
   | 'silence'
   | 'hang-up';
 
@@ -26,12 +27,22 @@ export interface FakeOpenAI {
   readonly asked: Asked[];
   /** What call `n` (from 0) is answered with. */
   behave: (asked: Asked, n: number) => Behaviour;
+  /** Status of the list of models. */
+  listing: number;
   close(): Promise<void>;
 }
 
 export async function startFakeOpenAI(): Promise<FakeOpenAI> {
   const asked: Asked[] = [];
   const server = createServer(async (request, response) => {
+    if (request.method === 'GET') {
+      response
+        .writeHead(fake.listing, { 'content-type': 'application/json' })
+        .end(
+          JSON.stringify(fake.listing === 200 ? { object: 'list', data: [] } : { error: { message: 'no' } }),
+        );
+      return;
+    }
     const one: Asked = {
       authorization: request.headers.authorization,
       body: JSON.parse(await textOf(request)),
@@ -39,6 +50,10 @@ export async function startFakeOpenAI(): Promise<FakeOpenAI> {
     const behaviour = fake.behave(one, asked.push(one) - 1);
     if (behaviour === 'silence') return;
     if (behaviour === 'hang-up') return void request.socket.destroy();
+    if ('body' in behaviour) {
+      response.writeHead(200, { 'content-type': behaviour.type ?? 'application/json' }).end(behaviour.body);
+      return;
+    }
     const send = (status: number, body: object, headers: Record<string, string> = {}) =>
       response
         .writeHead(status, { 'content-type': 'application/json', ...headers })
@@ -68,6 +83,7 @@ export async function startFakeOpenAI(): Promise<FakeOpenAI> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
     asked,
     behave: () => ({ say: 'Score: 3' }),
+    listing: 200,
     close: () =>
       new Promise((resolve) => {
         server.closeAllConnections();

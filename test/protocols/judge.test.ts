@@ -82,6 +82,17 @@ describe('from ratings to figures', () => {
   });
 });
 
+test('a run that was broken off is part of no mean', () => {
+  const rated = (run: number, scores: readonly number[]) =>
+    scores.map(
+      (score, prompt): Rating => ({ question: 'CP', run, category: 'animal', prompt, score, why: null }),
+    );
+  // The second run came as far as the one picture that is no good.
+  const scores = judgeScores([...rated(0, [0, 4, 4, 4]), ...rated(1, [0])]);
+  expect(scores.CP).toEqual({ mean: 0.75, sd: null, rated: 4, noScore: 0 });
+  expect(judgeScores(rated(0, [2])).CP.mean).toBe(0.5);
+});
+
 let folder: string;
 let server: FakeOpenAI;
 let pictures: JudgedPicture[];
@@ -238,6 +249,47 @@ test('busy: it waits as long as it is told and tries again', async () => {
   expect(server.asked).toHaveLength(5);
 });
 
+test('of an endless silence it is told, and what was answered stays', async () => {
+  server.behave = (_, n) => (n < 1 ? { say: 'Score: 3' } : 'silence');
+  const failed = ask(await judge({ timeout: 50, retries: 0 }), { runs: 9 });
+  await expect(failed).rejects.toThrow(JudgeUnreachableError);
+  await expect(failed).rejects.toThrow(/let 4 questions in a row pass/);
+  // Each was put once: the client has repeated it already, as often as it is told to.
+  expect(server.asked).toHaveLength(1 + 4);
+  server.behave = () => ({ say: 'Score: 2' });
+  const { answers } = await ask(await judge());
+  expect(answers.map(({ score }) => score)).toEqual([3, 2, 2, 2]);
+});
+
+test.each([
+  ['a page', '<html>Welcome</html>', 'text/html', /is no judge: .*ends in \/v1/],
+  ['half an answer', '{"choices":', undefined, /is no judge/],
+  [
+    'an error of a gateway',
+    `{"error":{"message":"upstream ${key}\\nis down"}}`,
+    undefined,
+    /upstream … is down/,
+  ],
+])('%s with status 200 is one line', async (_, body, type, message) => {
+  server.behave = () => ({ body, ...(type && { type }) });
+  const error = await ask(await judge()).catch((cause: Error) => cause);
+  expect((error as Error).message).toMatch(message);
+  expect((error as Error).message).not.toMatch(/\n|secret/);
+});
+
+test('an answer in parts is read as a whole', async () => {
+  const message = {
+    role: 'assistant',
+    content: [
+      { type: 'text', text: 'Score:' },
+      { type: 'text', text: ' 2' },
+    ],
+  };
+  server.behave = () => ({ body: JSON.stringify({ choices: [{ message }] }) });
+  const { answers } = await ask(await judge());
+  expect(answers.map(({ score }) => score)).toEqual([2, 2, 2, 2]);
+});
+
 test('down half-way, then gone on with: nothing is asked twice', async () => {
   server.behave = (_, n) => (n < 2 ? { say: 'Score: 3' } : 'hang-up');
   const failed = ask(await judge({ retries: 0 }), { runs: 3 });
@@ -310,6 +362,51 @@ describe('the key', () => {
     expect(JSON.stringify(rows())).not.toContain('secret');
   });
 
+  test.each(['sk-very-secret”', 'sk-very\nsecret', 'sk very secret'])(
+    'that no header can carry (%j) is not shown',
+    async (odd) => {
+      const error = await judge({ key: odd }).catch((cause: JudgeAccessError) => cause);
+      expect(error).toBeInstanceOf(JudgeAccessError);
+      expect(inspect(error)).not.toContain('secret');
+    },
+  );
+
+  test('has a line break at its end cut off', async () => {
+    await ask(await judge({ key: `${key}\n` }));
+    expect(server.asked[0]!.authorization).toBe(`Bearer ${key}`);
+  });
+
+  test.each(['https://me:very-secret@host/v1', 'https://host/v1?key=very-secret', 'file:///x'])(
+    'does not belong into the address: %s',
+    async (endpoint) => {
+      const error = await judge({ endpoint }).catch((cause: Error) => cause);
+      expect(error).toBeInstanceOf(InvalidOptionError);
+      expect((error as Error).message).not.toContain('secret');
+    },
+  );
+
+  test('in what a server complains of is not repeated', async () => {
+    server.behave = () => ({ status: 400, error: { message: `API key ${key} is not valid` } });
+    await expect(ask(await judge())).rejects.toThrow(/takes no such call: 400 API key … is not valid/);
+  });
+
+  test('is looked at before anything is asked, where that can be', async () => {
+    const check = async () => (await judge()).check!(undefined);
+    await check();
+    server.listing = 401;
+    await expect(check()).rejects.toThrow(JudgeAccessError);
+    // A key may be good for asking alone, and a server may list nothing.
+    for (server.listing of [403, 404, 500]) await check();
+    const gone = await judge({ endpoint: 'http://127.0.0.1:9/v1' });
+    await expect(gone.check!(undefined)).rejects.toThrow(JudgeUnreachableError);
+    expect(server.asked).toEqual([]);
+  });
+
+  test('that nothing is left to pay with is no busy judge', async () => {
+    server.behave = () => ({ status: 429, error: { message: 'quota', code: 'insufficient_quota' } });
+    await expect(ask(await judge({ retries: 0 }))).rejects.toThrow(/nothing is left to pay/);
+  });
+
   test('a model that is not there is a wrong option', async () => {
     server.behave = () => ({ status: 404, error: { message: 'no such model' } });
     await expect(ask(await judge({ model: 'gpt-none' }))).rejects.toThrow(/has no model gpt-none/);
@@ -334,6 +431,8 @@ describe('what it costs', () => {
     expect(told[1]!.spent).toBeCloseTo((8 * (1000 * 5 + 10 * 15)) / 1e6, 9);
     expect(spent).toBeCloseTo((12 * (1000 * 5 + 10 * 15)) / 1e6, 9);
     expect((await ask(await judge({ model: 'other' }))).spent).toBeNull();
+    // What another judge was asked is not charged at the price of this one.
+    expect((await ask(await judge(), { runs: 3 })).spent).toBeCloseTo(spent!, 9);
   });
 
   test('more than the limit is not begun', async () => {
@@ -356,9 +455,18 @@ describe('what it costs', () => {
   test('as does a number of calls', async () => {
     const { answers, stopped } = await ask(await judge(), { maxCalls: 3 });
     expect(answers).toHaveLength(3);
-    expect(stopped).toMatch(/3 calls were made/);
+    expect(stopped).toMatch(/3 questions were put/);
     expect((await ask(await judge(), { maxCalls: 3 })).stopped).toBeNull();
     expect(server.asked).toHaveLength(4);
+  });
+
+  test.each([
+    [{ concurrency: 0 }, /concurrency is 0/],
+    [{ maxCost: -1 }, /max-cost is -1/],
+    [{ maxCalls: Number.NaN }, /max-calls is NaN/],
+  ])('%j is refused', async (limits, message) => {
+    await expect(ask(await judge(), limits)).rejects.toThrow(message);
+    expect(server.asked).toEqual([]);
   });
 
   test('calls a minute are spread', async () => {
