@@ -219,7 +219,8 @@ async function learn(
     ? { sampleEvery: sweepEvery, keep: 'every', samplePrompts: ['a {subject}'], sampleSteps: 1 }
     : {};
   const inEffect = { ...settings, ...own, ...looks };
-  const name = `toy-${arm}-${toy.class}-${toy.seed}-${seed}-${photos}-${fingerprint(inEffect)}`;
+  // Short enough for a subject's name, whatever the arm and the class are called.
+  const name = `${arm}-${toy.class}-${toy.seed}-${fingerprint({ seed, photos, settings: inEffect })}`;
   const { subject, seconds } = subjectExists(engine.home, name)
     ? { subject: readSubject(engine.home, name), seconds: 0 }
     : await learnToy(
