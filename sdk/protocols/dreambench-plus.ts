@@ -182,7 +182,7 @@ export async function evaluateDreamBench(
 }
 
 function lineOf(base: string): string | null {
-  if (base === embeddedBase) return embeddedBase;
+  if (base === embeddedBase) return 'the embedded world';
   try {
     return describeModel(basePath(base)).family;
   } catch (error) {
