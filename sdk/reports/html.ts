@@ -114,7 +114,8 @@ function cellHtml(cell: Cell, i: number, columns: readonly string[], figures: re
   const { below, tone } = typeof cell === 'string' ? {} : cell;
   const small = below === undefined ? '' : `<span class="below">${escaped(below)}</span>`;
   const content = escaped(textOf(cell)) + small;
-  if (i === 0) return `<th scope="row"${classes(tone)}>${content}</th>`;
+  // A list has no names of rows.
+  if (i === 0 && columns.length > 1) return `<th scope="row"${classes(tone)}>${content}</th>`;
   const column = content === '' ? '' : ` data-column="${escaped(columns[i] ?? '')}"`;
   return `<td${column}${classes(figures[i], tone)}>${content}</td>`;
 }
