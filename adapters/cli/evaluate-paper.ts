@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { PaperArm, PaperMeasure, PaperMetric } from 'dreambooth';
-import { required, WrongUse } from './failures';
+import { encoderFiles } from './encoder-files';
+import { required } from './failures';
 import { row } from './measures';
 import { assignments, given } from './personalize';
 import { type Session, type WorkOptions, withEngine } from './session';
@@ -30,7 +31,9 @@ export async function evaluatePaperCommand(session: Session, options: EvaluatePa
       folder,
       base,
       arms,
-      encoders: encodersOf(options.encoder ?? [], sdk.paperEncoderKinds),
+      encoders: Object.fromEntries(
+        encoderFiles(options.encoder ?? [], sdk.paperEncoderKinds).map(({ kind, path }) => [kind, path]),
+      ),
       settings: sdk.checkSettings({
         ...assignments(options.set ?? []),
         ...given({ preset: options.preset }),
@@ -55,19 +58,3 @@ const lineOf = ({ subject, arm, values }: PaperMeasure) =>
     `${subject} ${arm}`.padEnd(28),
     metrics.map((metric) => ` ${metric} ${values[metric]?.toFixed(3) ?? '–'}`.padStart(15)),
   );
-
-/** `kind=path`, each once. */
-export function encodersOf<Kind extends string>(
-  pairs: readonly string[],
-  kinds: readonly Kind[],
-): Partial<Record<Kind, string>> {
-  const found: Partial<Record<Kind, string>> = {};
-  for (const pair of pairs) {
-    const [, name, path] = /^([a-z]+)=(.+)$/.exec(pair) ?? [];
-    const kind = kinds.find((one) => one === name);
-    if (kind === undefined || path === undefined)
-      throw new WrongUse(`--encoder ${pair}: write ${kinds.map((one) => `${one}=PATH`).join(', ')}`);
-    found[kind] = resolve(path);
-  }
-  return found;
-}

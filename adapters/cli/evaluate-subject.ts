@@ -1,9 +1,8 @@
 import { relative, resolve } from 'node:path';
-import type { EncoderFile } from 'dreambooth';
+import { encoderFiles } from './encoder-files';
 import { WrongUse } from './failures';
 import { given } from './personalize';
 import { homeArgument, type Session, type WorkOptions, withEngine } from './session';
-import type { Sdk } from './surroundings';
 
 export interface EvaluateSubjectOptions extends WorkOptions {
   readonly subject?: string;
@@ -26,7 +25,9 @@ export async function evaluateSubjectCommand(
   const folder = resolve(options.out ?? `evaluation/${name}`);
   output.started(null);
   const { card, files, lines } = await withEngine(session, options, async (engine, run, sdk) => {
-    const encoders = (options.encoder ?? []).map((pair) => encoderOf(pair, sdk));
+    // The oracle comes with its base and is of no use on another.
+    const kinds = sdk.encoderKinds.filter((one) => one !== 'oracle');
+    const encoders = encoderFiles(options.encoder ?? [], kinds);
     const request = {
       name,
       folder,
@@ -52,14 +53,4 @@ export async function evaluateSubjectCommand(
     ...advice.flatMap(({ words, command }) => [words, `  ${command}`]),
     `Look at ${relative(process.cwd(), files[0]!)}`,
   ]);
-}
-
-function encoderOf(pair: string, { encoderKinds }: Sdk): EncoderFile {
-  const [, kind, path] = /^([a-z]+)=(.+)$/s.exec(pair) ?? [];
-  // The oracle comes with its base and is of no use on another.
-  const kinds = encoderKinds.filter((one) => one !== 'oracle');
-  const known = kinds.find((one) => one === kind);
-  if (known === undefined || path === undefined)
-    throw new WrongUse(`--encoder ${pair}: write KIND=PATH, where KIND is one of ${kinds.join(', ')}`);
-  return { kind: known, path };
 }

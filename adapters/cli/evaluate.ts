@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { ToyArmName, ToyRow } from 'dreambooth';
 import type { EvaluateApplicationsOptions } from './evaluate-applications';
 import type { EvaluateDreamBenchOptions } from './evaluate-dreambench';
+import { optionOfAnother } from './evaluate-options';
 import type { EvaluatePaperOptions } from './evaluate-paper';
 import type { EvaluateSubjectOptions } from './evaluate-subject';
 import { required, WrongUse } from './failures';
@@ -16,6 +17,8 @@ interface EvaluateOptions extends EvaluatePaperOptions, EvaluateDreamBenchOption
   readonly development?: boolean;
 }
 
+const protocols = ['toybox', 'applications', 'paper', 'dreambench-plus'];
+
 interface ProtocolOptions extends EvaluateOptions, EvaluateSubjectOptions, EvaluateApplicationsOptions {}
 
 /** `--subject NAME` is the protocol of one's own subject; others go by their names. */
@@ -24,9 +27,29 @@ export async function evaluateCommand(
   protocol: string | undefined,
   options: ProtocolOptions,
 ): Promise<void> {
+  try {
+    await evaluate(session, protocol, options);
+  } catch (error) {
+    // Whatever it was at, the same command takes it up: a training that was stopped, too.
+    if ((error as { code?: unknown }).code === 'stopped')
+      session.output.say('Go on with the same command: what is there is not made again.');
+    throw error;
+  }
+}
+
+async function evaluate(
+  session: Session,
+  protocol: string | undefined,
+  options: ProtocolOptions,
+): Promise<void> {
+  const { subject } = options;
+  if (protocol === undefined ? subject !== undefined : protocols.includes(protocol)) {
+    const stranger = optionOfAnother(protocol, options, await session.loadSdk());
+    if (stranger !== undefined) throw stranger;
+  }
   if (protocol === 'applications')
     return (await import('./evaluate-applications')).evaluateApplicationsCommand(session, options);
-  if (options.subject !== undefined)
+  if (subject !== undefined)
     return (await import('./evaluate-subject')).evaluateSubjectCommand(session, protocol, options);
   if (protocol === 'paper') return (await import('./evaluate-paper')).evaluatePaperCommand(session, options);
   if (protocol === 'dreambench-plus')

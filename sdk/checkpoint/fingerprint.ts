@@ -42,6 +42,14 @@ export function autoencoderFingerprint(path: string): string {
   return hash.digest('hex');
 }
 
+/** Likewise of a file, or of a folder with configs and weights of one network. */
+export function networkFingerprint(path: string): string {
+  const hash = createHash('sha256');
+  if (statSync(path).isDirectory()) addFolder(hash, 'network', path);
+  else addFile(hash, 'network', realpathSync(path));
+  return hash.digest('hex');
+}
+
 function addFolder(hash: Hash, component: string, folder: string): void {
   for (const name of readdirSync(folder).sort()) {
     if (/\.(json|txt|safetensors)$/.test(name))

@@ -21,7 +21,10 @@ export type Drawing = Pick<
 export const isDrawn = <Row extends KeptPicture>(folder: string, rows: readonly Row[], row: Row): boolean =>
   rows.some(({ file, seed }) => file === row.file && seed === row.seed) && existsSync(join(folder, row.file));
 
-/** `wanted` are pictures of one prompt with seeds that follow each other. Rejects with what `generate` does. */
+/** So many pictures are asked for at once: all are there before the first is kept. */
+const mostAtOnce = 8;
+
+/** `wanted` are pictures of one prompt. Rejects with what `generate` does; what was drawn by then is kept. */
 export async function drawMissing<Row extends KeptPicture>(
   engine: Engine,
   folder: string,
@@ -31,14 +34,23 @@ export async function drawMissing<Row extends KeptPicture>(
   run: RunOptions,
 ): Promise<void> {
   const missing = wanted.filter((row) => !isDrawn(folder, kept.rows, row));
-  const [first, last] = [missing[0], missing.at(-1)];
-  if (first === undefined || last === undefined) return;
-  const images = await engine.generate(
-    { ...request, seed: first.seed, count: last.seed - first.seed + 1 },
-    run,
-  );
-  for (const row of missing) {
-    await images.find(({ seed }) => seed === row.seed)!.save(join(folder, row.file));
-    if (!kept.rows.some(({ file, seed }) => file === row.file && seed === row.seed)) kept.append(row);
+  for (const rows of inSequence(missing)) {
+    const images = await engine.generate({ ...request, seed: rows[0]!.seed, count: rows.length }, run);
+    for (const [i, row] of rows.entries()) {
+      await images[i]!.save(join(folder, row.file));
+      if (!kept.rows.some(({ file, seed }) => file === row.file && seed === row.seed)) kept.append(row);
+    }
   }
+}
+
+/** In groups whose seeds follow each other. */
+function inSequence<Row extends KeptPicture>(rows: readonly Row[]): Row[][] {
+  const groups: Row[][] = [];
+  for (const row of rows) {
+    const group = groups.at(-1);
+    if (group !== undefined && group.length < mostAtOnce && group.at(-1)!.seed + 1 === row.seed)
+      group.push(row);
+    else groups.push([row]);
+  }
+  return groups;
 }

@@ -19,7 +19,7 @@ import { type JsonLines, openJsonLines } from './json-lines';
 import type { Judge } from './judge';
 import { type JudgeScores, judgeScores } from './judge-scores';
 import { type Answer, checkLimits, type JudgingEstimate, type JudgingLimits, judgeAll } from './judging';
-import { fileHash, fingerprint, learnOnce } from './learn-once';
+import { baseContents, fileHash, fingerprint, learnOnce } from './learn-once';
 
 export interface DreamBenchRequest extends JudgingLimits {
   /** The folder of DreamBench++ that has `images` and `captions`, or `data` with them. */
@@ -120,10 +120,11 @@ export async function evaluateDreamBench(
   makeFolders(folder);
   const kept = openJsonLines<DreamBenchPicture>(join(folder, 'pictures.jsonl'));
   const recipe = { base, vae: request.vae ?? null, preset, settings };
+  const on = baseContents(base, recipe.vae);
   if (judge !== undefined) {
     // What is certain to fail is told before hours of drawing.
     const undrawn = references
-      .flatMap((one) => trialOf(recipe, one).wanted)
+      .flatMap((one) => trialOf(recipe, on, one).wanted)
       .filter((row) => !isDrawn(folder, kept.rows, row));
     checkLimits(judge, folder, undrawn.length, runs, request);
     await judge.check?.(run.signal);
@@ -131,7 +132,7 @@ export async function evaluateDreamBench(
   const drawn: { reference: DreamBenchReference; picture: DreamBenchPicture }[] = [];
   for (const reference of references) {
     try {
-      const pictures = await learnAndDraw(engine, request, recipe, reference, kept, run);
+      const pictures = await learnAndDraw(engine, request, recipe, on, reference, kept, run);
       drawn.push(...pictures.map((picture) => ({ reference, picture })));
     } catch (error) {
       if (!(error instanceof TrainingDivergedError)) throw error;
@@ -181,7 +182,7 @@ export async function evaluateDreamBench(
 }
 
 function lineOf(base: string): string | null {
-  if (base === embeddedBase) return embeddedBase;
+  if (base === embeddedBase) return 'the embedded world';
   try {
     return describeModel(basePath(base)).family;
   } catch (error) {
@@ -199,10 +200,13 @@ const publishedPreset = (base: string): PresetName =>
 type Recipe = Pick<DreamBenchEvaluation['about'], 'base' | 'vae' | 'preset' | 'settings'>;
 
 /** What a reference is learned by, under which name, and its nine pictures. */
-function trialOf(recipe: Recipe, { id, category, number, picture, subject, captions }: DreamBenchReference) {
-  const { base, vae, preset } = recipe;
-  const settings: PersonalizationSettings = { ...recipe.settings, preset };
-  const how = fingerprint([base, vae, settings, subject, fileHash(picture)]);
+function trialOf(
+  recipe: Recipe,
+  on: ReturnType<typeof baseContents>,
+  { id, category, number, picture, subject, captions }: DreamBenchReference,
+) {
+  const settings: PersonalizationSettings = { ...recipe.settings, preset: recipe.preset };
+  const how = fingerprint([on, settings, subject, fileHash(picture)]);
   const files = `pictures/${id}-${fingerprint([how, drawing, seed])}`;
   const wanted = captions.map(
     (caption, prompt): DreamBenchPicture => ({
@@ -221,12 +225,13 @@ async function learnAndDraw(
   engine: Engine,
   { folder, keepSubjects = false }: DreamBenchRequest,
   recipe: Recipe,
+  on: ReturnType<typeof baseContents>,
   reference: DreamBenchReference,
   kept: JsonLines<DreamBenchPicture>,
   run: RunOptions,
 ): Promise<DreamBenchPicture[]> {
   const { base, vae, preset } = recipe;
-  const { settings, name, wanted } = trialOf(recipe, reference);
+  const { settings, name, wanted } = trialOf(recipe, on, reference);
   if (!wanted.every((row) => isDrawn(folder, kept.rows, row))) {
     const learned = await learnOnce(
       engine,

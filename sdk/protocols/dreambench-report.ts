@@ -167,7 +167,7 @@ function remarks({ about }: DreamBenchEvaluation): string {
   return [
     "The judge's instructions are this package's own words, in the structure and by the criteria and scale of the published ones.",
     'Each picture is drawn from its own noise of seed 42; published: all from one generator that began with it, in half precision.',
-    row === undefined
+    row === undefined || row.line !== about.line
       ? ''
       : `The published row was learned on ${row.base}; here it is ${about.base}, which is taken for that on the caller's word.`,
     about.preset === 'dreambench-plus-sdxl-lora' && about.vae === null

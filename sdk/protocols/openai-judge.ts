@@ -1,4 +1,5 @@
 /** A judge behind any endpoint that speaks OpenAI's chat completions, by OpenAI's own client. */
+import { setMaxListeners } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import {
   InvalidOptionError,
@@ -81,7 +82,7 @@ export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge
         const reply = await client.chat.completions.create(
           { model, temperature, messages: messages as never },
           // One of its own: the client leaves a listener on each that it is given.
-          { ...(signal && { signal: AbortSignal.any([signal]) }) },
+          { ...(signal && { signal: ownSignal(signal) }) },
         );
         if (!Array.isArray(reply?.choices)) throw strangeAnswer(reply, endpoint, key);
         const [choice] = reply.choices;
@@ -101,6 +102,13 @@ export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge
       }
     },
   };
+}
+
+/** Node warns of a signal with more than ten listeners: every try leaves one. */
+function ownSignal(signal: AbortSignal): AbortSignal {
+  const own = AbortSignal.any([signal]);
+  setMaxListeners(0, own);
+  return own;
 }
 
 const unanswered = (kind: 'time-out' | 'refusal'): JudgeReply => ({

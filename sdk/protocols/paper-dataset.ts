@@ -36,7 +36,8 @@ export async function openPaperDataset(folder: string): Promise<PaperDataset> {
       if (problem === undefined) photos.push(join(own, file));
       else gaps.push(`${subject.name}/${file} cannot be read and is left out`);
     }
-    if (photos.length === 0) gaps.push(`${subject.name} is missing: no picture in ${own}`);
+    if (files.length === 0) gaps.push(`${subject.name} is missing: no picture in ${own}`);
+    else if (photos.length === 0) gaps.push(`${subject.name} is left out: none of its pictures can be read`);
     else {
       subjects.push({ ...subject, photos });
       if (files.length !== subject.pictures)

@@ -1,5 +1,7 @@
 /** The paper's metrics over the pictures of a run, each subject in each arm by itself. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { networkFingerprint } from '../checkpoint/fingerprint';
 import { cosine, lpipsDiversity, meanPairCosine, promptCosine } from '../evaluation/embedding-metrics';
 import { mean } from '../evaluation/oracle-reading';
 import type { Engine } from '../jobs/engine';
@@ -7,8 +9,8 @@ import type { RunOptions } from '../jobs/run-options';
 import type { Embeddings } from '../work/run-embedding';
 import { openJsonLines } from './json-lines';
 import { fingerprint } from './learn-once';
-import { unreadable } from './paper-dataset';
-import { paperPrompt, paperPrompts } from './paper-prompts';
+import { type PaperPhotos, unreadable } from './paper-dataset';
+import { classPrompt, paperPrompt, paperPrompts } from './paper-prompts';
 import type { PaperArm, PaperPicture, PaperTrial } from './paper-trial';
 
 export const paperEncoderKinds = ['dino', 'clip', 'lpips'] as const;
@@ -51,6 +53,25 @@ export interface PaperMeasuring {
   readonly withIdentifier: boolean;
 }
 
+/**
+ * A photo and a prompt through each encoder, so that one that does not fit is told before hours of drawing. LPIPS is
+ * opened alone: it would take the photo in its own size. Rejects with what `embed` of the engine does.
+ */
+export async function tryEncoders(
+  engine: Engine,
+  encoders: PaperEncoders,
+  { photos, className }: PaperPhotos,
+  run: RunOptions,
+): Promise<void> {
+  for (const kind of paperEncoderKinds) {
+    const path = encoders[kind];
+    if (path === undefined) continue;
+    const pictures = kind === 'lpips' ? [] : photos.slice(0, 1);
+    const texts = kind === 'clip' ? [classPrompt(className)] : [];
+    await engine.embed({ encoder: { kind, path }, pictures, texts }, run);
+  }
+}
+
 /** `onMeasure` is told those that were not there before. Rejects with what `embed` of the engine does. */
 export async function measurePaper(
   engine: Engine,
@@ -61,9 +82,13 @@ export async function measurePaper(
   const kept = openJsonLines<PaperMeasure>(join(folder, 'measures.jsonl'));
   const measures: PaperMeasure[] = [];
   const gaps: string[] = [];
+  const by = paperEncoderKinds.map((kind) => {
+    const path = encoders[kind];
+    return path === undefined || !existsSync(path) ? null : networkFingerprint(path);
+  });
   for (const trial of trials) {
     const own = pictures.filter(({ file }) => file.startsWith(`${trial.files}/`));
-    const of = fingerprint([own.map(({ file, text }) => [file, text]), encoders, withIdentifier]);
+    const of = fingerprint([own.map(({ file, text }) => [file, text]), encoders, by, withIdentifier]);
     const before = kept.rows.find(
       (row) => row.subject === trial.subject.name && row.arm === trial.arm && row.of === of,
     );

@@ -16,9 +16,9 @@ import type { PresetName } from '../training/presets';
 import type { PersonalizationSettings } from '../work/personalization-settings';
 import { type Drawing, drawMissing, isDrawn } from './draw-missing';
 import { type JsonLines, openJsonLines } from './json-lines';
-import { fileHash, fingerprint, learnOnce } from './learn-once';
+import { baseContents, fileHash, fingerprint, learnOnce } from './learn-once';
 import { openPaperDataset, type PaperDataset, type PaperPhotos } from './paper-dataset';
-import { measurePaper, type PaperEncoders, type PaperMeasure } from './paper-measures';
+import { measurePaper, type PaperEncoders, type PaperMeasure, tryEncoders } from './paper-measures';
 import { classPrompt, paperPrompt, paperPrompts, paperSubjects } from './paper-prompts';
 import { type PaperArm, type PaperPicture, type PaperTrial, paperArms, wantedPictures } from './paper-trial';
 
@@ -85,16 +85,24 @@ export async function evaluatePaper(
   run: RunOptions = {},
 ): Promise<PaperEvaluation> {
   const about = settled(engine, request);
+  const on = baseContents(about.base, about.vae);
   const dataset = chosen(await openPaperDataset(request.data), request.subjects);
   const { folder } = request;
   makeFolders(folder);
   const kept = openJsonLines<PaperPicture>(join(folder, 'pictures.jsonl'));
   const gaps = [...dataset.gaps];
   const trials: PaperTrial[] = [];
+  let tried = false;
+  const beforeLearning = async (subject: PaperPhotos) => {
+    if (!tried) await tryEncoders(engine, request.encoders ?? {}, subject, run);
+    tried = true;
+  };
   for (const subject of dataset.subjects) {
     for (const arm of about.arms) {
       try {
-        trials.push(await learnAndDraw(engine, request, about, subject, arm, kept, run));
+        trials.push(
+          await learnAndDraw(engine, request, { ...about, on }, subject, arm, kept, beforeLearning, run),
+        );
       } catch (error) {
         if (!(error instanceof TrainingDivergedError)) throw error;
         gaps.push(`${subject.name}, ${arm}: ${error.message}`);
@@ -155,7 +163,10 @@ function chosen({ subjects, gaps }: PaperDataset, count: number = subjects.lengt
   return { subjects: subjects.slice(0, count), gaps: [...gaps, ...told] };
 }
 
-type About = ReturnType<typeof settled>;
+interface About extends ReturnType<typeof settled> {
+  /** See `baseContents`. */
+  readonly on: readonly (string | null)[];
+}
 
 /** All pictures of a subject in an arm are there after this. */
 async function learnAndDraw(
@@ -165,14 +176,18 @@ async function learnAndDraw(
   subject: PaperPhotos,
   arm: PaperArm,
   kept: JsonLines<PaperPicture>,
+  beforeLearning: (subject: PaperPhotos) => Promise<void>,
   run: RunOptions,
 ): Promise<PaperTrial> {
-  const { base, vae, preset, seed, drawing } = about;
+  const { base, vae, on, preset, seed, drawing, pictures } = about;
   const settings: PersonalizationSettings = { ...about.settings, preset, prior: arm };
-  const how = fingerprint([base, vae, seed, settings, subject.className, subject.photos.map(fileHash)]);
+  const how = fingerprint([on, seed, settings, subject.className, subject.photos.map(fileHash)]);
   const name = `paper-${subject.name}-${arm}-${how}`;
-  const trial = { subject, arm, files: `pictures/${subject.name}-${arm}-${fingerprint([how, drawing])}` };
+  // Which seeds a prompt has follows from how many pictures each gets.
+  const drawn = fingerprint([how, drawing, pictures]);
+  const trial = { subject, arm, files: `pictures/${subject.name}-${arm}-${drawn}` };
   if (!wantedPictures(about, trial, '').every((row) => isDrawn(folder, kept.rows, row))) {
+    await beforeLearning(subject);
     const learned = await learnOnce(
       engine,
       {

@@ -31,8 +31,11 @@ const over = (measures: readonly PaperMeasure[], metric: PaperMetric): Interval 
   bootstrap(measures.map(({ values }) => (values[metric] === null ? [] : [values[metric]])));
 
 const figure = (value: number | null) => (value === null ? notMeasured : value.toFixed(3));
+/** Of one subject there is nothing to be said about others. */
 const shown = ({ mean, low, high, count }: Interval) =>
-  count === 0 ? notMeasured : `${mean.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
+  count < 2
+    ? figure(count === 0 ? null : mean)
+    : `${mean.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
 
 /** Writes what was measured into `folder`, as HTML, Markdown and JSON. Throws DiskFullError. */
 export function reportPaper(
@@ -199,7 +202,7 @@ const encodersOf = (measures: readonly PaperMeasure[]): Partial<Record<PaperEnco
 
 /** What keeps a row of ours from being the paper's. Exported for its test. */
 export function differences({ about, gaps, measures }: PaperEvaluation): string[] {
-  const { base, preset, settings, subjects, pictures, withIdentifier } = about;
+  const { base, vae, preset, settings, subjects, pictures, drawing, withIdentifier } = about;
   const encoders = encodersOf(measures);
   const measured = new Set(measures.map(({ subject }) => subject)).size;
   const lines = [
@@ -221,7 +224,10 @@ export function differences({ about, gaps, measures }: PaperEvaluation): string[
   if (measured < paperSubjects.length || subjects.length < paperSubjects.length)
     lines.push(`${measured} subjects were measured; table 1 is of 30, table 3 of 15 that are not named.`);
   if (preset !== 'paper') lines.push(`Learned by the preset ${preset}, not paper.`);
-  const changed = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
+  const words = (values: object) => Object.entries(values).map(([name, value]) => `${name}=${value}`);
+  const [changed, drawn] = [words(settings), words(drawing)];
+  if (vae !== null) lines.push(`The autoencoder is ${vae}, not that of the base.`);
+  if (drawn.length > 0) lines.push(`Drawn with ${drawn.join(', ')}, whatever preset and base say.`);
   if (changed.length > 0) lines.push(`Settings other than the preset's: ${changed.join(', ')}.`);
   if (pictures !== 4) lines.push(`${pictures} pictures a prompt; the paper: 4.`);
   if (gaps.length > 0) lines.push(`${gaps.length} gaps, listed below.`);

@@ -116,7 +116,8 @@ function cellHtml(cell: Cell, i: number, columns: readonly string[], figures: re
   const small = below === undefined ? '' : `<span class="below">${escaped(below)}</span>`;
   const text = escaped(textOf(cell));
   const content = (code ? `<code>${text}</code>` : text) + small;
-  if (i === 0) return `<th scope="row"${classes(tone)}>${content}</th>`;
+  // A list has no names of rows.
+  if (i === 0 && columns.length > 1) return `<th scope="row"${classes(tone)}>${content}</th>`;
   const column = content === '' ? '' : ` data-column="${escaped(columns[i] ?? '')}"`;
   return `<td${column}${classes(figures[i], tone)}>${content}</td>`;
 }

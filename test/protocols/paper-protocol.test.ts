@@ -1,5 +1,6 @@
 import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { InvalidOptionError, MissingFileError, StoppedError, TrainingDivergedError } from '../../sdk/errors';
 import { openPaperDataset } from '../../sdk/protocols/paper-dataset';
@@ -230,8 +231,10 @@ describe('stopped and gone on with', () => {
   });
 
   test('while measuring, and afterwards nothing is left to do', async () => {
-    const at = (event: ProgressEvent) => event.kind === 'step-end' && event.phase === 'measure';
-    await interrupted(at);
+    const at = (event: ProgressEvent) =>
+      event.kind === 'step-end' && event.phase === 'measure' && place.calls.drawn.length === 2 * 26;
+    const { before: half } = await interrupted(at);
+    expect(half).toEqual({ learned: 2, drawn: 2 * 26 });
     const { learned, drawn, embedded } = place.calls;
     const counts = [learned.length, drawn.length, embedded.length];
     const again = await evaluate();
@@ -256,6 +259,48 @@ describe('stopped and gone on with', () => {
     expect(place.calls.drawn).toHaveLength(drawn + 2);
   });
 
+  test('a base or an encoder that became another one, though it lies where the first did', async () => {
+    const lpips = join(place.folder, 'lpips.safetensors');
+    writeFileSync(lpips, 'one');
+    const more = { subjects: 1, encoders: { lpips } };
+    const first = await evaluate(more);
+    const { learned, embedded } = place.calls;
+    const before = embedded.length;
+    writeFileSync(lpips, 'two');
+    await evaluate(more);
+    expect(embedded.length).toBeGreaterThan(before);
+    expect(learned).toHaveLength(1);
+    writeFileSync(join(place.base, 'model_index.json'), '{"_class_name":"StableDiffusionXLPipeline"}');
+    const other = await evaluate(more);
+    expect(learned).toHaveLength(2);
+    expect(other.pictures[0]!.file).not.toBe(first.pictures[0]!.file);
+  });
+
+  test('another number of pictures, and the first again: seeds and pictures stay together', async () => {
+    const seeds = async (pictures: number) => {
+      const evaluation = await evaluate({ subjects: 1, pictures });
+      for (const { file, seed } of evaluation.pictures) {
+        // A picture is as red as its seed.
+        const { channels } = await sharp(join(place.folder, 'out', file)).stats();
+        expect(channels[0]!.mean, file).toBe(seed);
+      }
+      return evaluation.pictures.map(({ seed }) => seed);
+    };
+    const first = await seeds(4);
+    expect(await seeds(2)).not.toEqual(first);
+    expect(await seeds(4)).toEqual(first);
+  });
+
+  test('many pictures of the bare class are kept as they come', async () => {
+    let classes = 0;
+    const at = (event: ProgressEvent) =>
+      event.kind === 'step-end' && event.phase === 'sample' && event.step === 0 && ++classes === 27;
+    const { before, evaluation } = await interrupted(at, { classPictures: 20 });
+    expect(before.drawn).toBe(27);
+    expect(place.calls.drawn.slice(25, 29).map(({ seeds }) => seeds.length)).toEqual([8, 8, 8, 4]);
+    expect(distinct(evaluation.pictures)).toBe(2 * 70);
+  });
+
   test('other settings are another run, whose pictures lie apart', async () => {
     const first = await evaluate({ subjects: 1 });
     const other = await evaluate({ subjects: 1, settings: { steps: 9 } });
@@ -272,10 +317,25 @@ describe('what is not there', () => {
     expect(values).toMatchObject({ 'CLIP-I': null, 'CLIP-T': null, DIV: null, 'photos CLIP-I': null });
     expect(values.DINO).toBeGreaterThan(0);
     const text = markdownReport(paperReport(evaluation));
-    expect(text).toMatch(/here: with class images \| 1 \| 0\.\d+ \[[^|]*\| not measured \| not measured \|/);
+    expect(text).toMatch(/here: with class images \| 1 \| 0\.\d+ \| not measured \| not measured \|/);
     expect(text).not.toMatch(/NaN|undefined|\| 0\.000/);
     expect(differences(evaluation)).toContain('DIV is not measured: no encoder was given.');
     expect(evaluation.gaps.at(-1)).toBe('1 subjects that are there were left out, as asked');
+  });
+
+  test('an encoder that does not fit is told before anything is learned', async () => {
+    const embed: typeof place.engine.embed = () =>
+      Promise.reject(new InvalidOptionError('encoder', 'too small'));
+    const engine = { ...place.engine, embed };
+    await expect(evaluatePaper(engine, request(), () => {})).rejects.toThrow('too small');
+    expect(place.calls.learned).toEqual([]);
+  });
+
+  test('a subject of which no picture can be read is not called missing', async () => {
+    writeFileSync(join(data, 'dataset/dog/00.jpg'), 'no picture');
+    for (const name of ['01', '02']) rmSync(join(data, `dataset/dog/${name}.jpg`));
+    const { gaps } = await openPaperDataset(data);
+    expect(gaps).toContain('dog is left out: none of its pictures can be read');
   });
 
   test('a training that diverges is a gap, and the others go on', async () => {

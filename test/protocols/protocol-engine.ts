@@ -1,5 +1,5 @@
 /** An engine on stand-in work whose tasks can be looked at, and folders that end with the test. */
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import sharp from 'sharp';
@@ -35,6 +35,8 @@ export function placeForTests(): Place {
     place.folder = mkdtempSync(join(tmpdir(), 'protocol-'));
     place.base = join(place.folder, 'base');
     mkdirSync(place.base);
+    // As much of a checkpoint as its fingerprint asks for.
+    writeFileSync(join(place.base, 'model_index.json'), '{"_class_name":"StableDiffusionPipeline"}');
     place.engine = createEngine({
       home: join(place.folder, 'home'),
       base: place.base,
