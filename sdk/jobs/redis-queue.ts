@@ -5,6 +5,7 @@
 import type { Job, Queue, Worker } from 'bullmq';
 import { MissingPackageError, QueueUnreachableError } from '../errors';
 import type { Home } from '../subjects/home';
+import { homeIdentity } from '../subjects/home-identity';
 import { waitForLease } from './engine-lease';
 import type { JobQueue, RunJob } from './job-queue';
 import { createJobIndex, readJob } from './jobs';
@@ -13,7 +14,7 @@ import { waitingLine } from './turns';
 export interface RedisQueueOptions {
   /** After so many ms without a sign of life a worker counts as dead and its job goes to another; default 30,000. */
   readonly lockDuration?: number;
-  /** The name of the line in Redis; default `dreambooth`. */
+  /** What the names of lines in Redis begin with; default `dreambooth`. */
   readonly name?: string;
 }
 
@@ -25,13 +26,16 @@ const reconcileInterval = 15_000;
 const retryDelay = 1_000;
 const largestPriority = 2 ** 21;
 
+/** The name of a home's line in Redis. A home has its own: workers of another do not have its jobs, and would lose them. */
+export const lineName = (home: Home, name = 'dreambooth'): string => `${name}-${homeIdentity(home)}`;
+
 /**
  * Connects to Redis (`redis://` or `rediss://`). Rejects with QueueUnreachableError when it does not answer, and with
  * MissingPackageError where `bullmq` or `ioredis` is not installed.
  */
 export async function openRedisQueue(
   url: string,
-  { lockDuration = 30_000, name = 'dreambooth' }: RedisQueueOptions = {},
+  { lockDuration = 30_000, name }: RedisQueueOptions = {},
 ): Promise<(home: Home) => JobQueue> {
   const [bullmq, { Redis }] = [await load(() => import('bullmq')), await load(() => import('ioredis'))];
   // Said without the cause, which repeats the address.
@@ -60,7 +64,8 @@ export async function openRedisQueue(
     const connection = connect();
     const blocking = connect();
     const jobs = createJobIndex(home);
-    const queue: Queue<{ id: string }> = new bullmq.Queue(name, { connection });
+    const line = lineName(home, name);
+    const queue: Queue<{ id: string }> = new bullmq.Queue(line, { connection });
     queue.on('error', () => {});
     let worker: Worker<{ id: string }> | undefined;
     const closing = new AbortController();
@@ -107,7 +112,7 @@ export async function openRedisQueue(
           () => {},
         ),
       serve(run) {
-        worker ??= new bullmq.Worker(name, (job, token) => work(job, token, run), {
+        worker ??= new bullmq.Worker(line, (job, token) => work(job, token, run), {
           connection: blocking,
           concurrency: 1,
           lockDuration,
