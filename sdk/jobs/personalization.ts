@@ -126,8 +126,8 @@ export async function startPersonalization(
         : null,
       consent: request.consent ?? null,
     };
-    const job = createPersonalization(home, wanted, photos, placement(), source?.folder);
-    return { held: holdPersonalization(home, job.id), reservation };
+    const held = createPersonalization(home, wanted, photos, placement(), source?.folder);
+    return { held, reservation };
   } catch (error) {
     reservation.release();
     throw error;
