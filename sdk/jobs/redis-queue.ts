@@ -6,7 +6,9 @@ import type { Job, Queue, Worker } from 'bullmq';
 import { MissingPackageError, QueueUnreachableError } from '../errors';
 import type { Home } from '../subjects/home';
 import { homeIdentity } from '../subjects/home-identity';
+import { createBackoff } from './backoff';
 import { waitForLease } from './engine-lease';
+import { type Log, leftAlone } from './host-log';
 import type { JobQueue, RunJob } from './job-queue';
 import { createJobIndex, readJob } from './jobs';
 import { waitingLine } from './turns';
@@ -36,7 +38,7 @@ export const lineName = (home: Home, name = 'dreambooth'): string => `${name}-${
 export async function openRedisQueue(
   url: string,
   { lockDuration = 30_000, name }: RedisQueueOptions = {},
-): Promise<(home: Home) => JobQueue> {
+): Promise<(home: Home, log?: Log) => JobQueue> {
   const [bullmq, { Redis }] = [await load(() => import('bullmq')), await load(() => import('ioredis'))];
   // Said without the cause, which repeats the address.
   if (!URL.canParse(url))
@@ -60,7 +62,7 @@ export async function openRedisQueue(
   } finally {
     trial.disconnect();
   }
-  return (home) => {
+  return (home, log = () => {}) => {
     const connection = connect();
     const blocking = connect();
     const jobs = createJobIndex(home);
@@ -88,16 +90,29 @@ export async function openRedisQueue(
     timer.unref();
     inBackground();
 
-    const work = async (job: Job<{ id: string }>, token: string | undefined, run: RunJob) => {
+    const backoff = createBackoff();
+    const inLease = async (id: string, run: RunJob) => {
       const lease = await waitForLease(home, closing.signal, () => {});
       const beating = setInterval(lease.beat, 1_000);
-      let ended: Awaited<ReturnType<RunJob>>;
       try {
-        ended = await run(job.data.id, closing.signal);
+        return await run(id, closing.signal);
       } finally {
         clearInterval(beating);
         lease.release();
       }
+    };
+    const work = async (job: Job<{ id: string }>, token: string | undefined, run: RunJob) => {
+      const { id } = job.data;
+      const ended = await inLease(id, run).catch((error: unknown) =>
+        error instanceof Error ? error : new Error(String(error)),
+      );
+      if (ended instanceof Error && !closing.signal.aborted) {
+        const wait = backoff.failed(id);
+        log(leftAlone(id, ended, wait));
+        await job.moveToDelayed(Date.now() + wait, token);
+        throw new bullmq.DelayedError();
+      }
+      backoff.worked(id);
       if (ended === 'ended') return;
       await job.moveToDelayed(Date.now() + retryDelay, token);
       throw new bullmq.DelayedError();
