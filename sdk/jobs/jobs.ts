@@ -146,10 +146,15 @@ export interface JobIndex {
   get(id: string): JobRecord | undefined;
 }
 
+/** Its id may be another job's meanwhile: after so many ms the record of an ended job is looked at again. */
+const glanceLife = 10_000;
+
 export function createJobIndex(home: Home): JobIndex {
   interface Known {
     readonly written: string;
     readonly job: JobRecord | null;
+    /** When the file was looked at. */
+    readonly at: number;
   }
   let known = new Map<string, Known>();
   const look = (id: string): Known | undefined => {
@@ -158,7 +163,13 @@ export function createJobIndex(home: Home): JobIndex {
     // Each record is a new file, renamed into its place.
     const written = `${file.ino} ${file.mtimeMs} ${file.size}`;
     const before = known.get(id);
-    return before?.written === written ? before : { written, job: parsed(home, id) };
+    return { written, job: before?.written === written ? before.job : parsed(home, id), at: Date.now() };
+  };
+  /** Of thousands of jobs most have ended for good; only that one is there is looked at each time. */
+  const glance = (id: string): Known | undefined => {
+    const before = known.get(id);
+    const isOver = before?.job?.state === 'done' || before?.job?.state === 'cancelled';
+    return isOver && Date.now() - before.at < glanceLife ? before : look(id);
   };
   return {
     get(id) {
@@ -170,7 +181,7 @@ export function createJobIndex(home: Home): JobIndex {
     list() {
       const seen = new Map<string, Known>();
       for (const id of foldersOf(home)) {
-        const found = look(id);
+        const found = glance(id);
         if (found !== undefined) seen.set(id, found);
       }
       known = seen;

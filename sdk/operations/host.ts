@@ -15,7 +15,7 @@ import type { ProgressEvent } from '../work/progress';
 import { checkInput } from './check-input';
 import { createFileRights } from './file-rights';
 import { operations as all } from './index';
-import { type JobView, viewJob } from './job-view';
+import { type JobView, type Places, placesOf, viewInLine, viewJob } from './job-view';
 import { type Limits, noLimits } from './limits';
 import type { Operation } from './operation';
 import { type Caller, findJob } from './rights';
@@ -144,6 +144,13 @@ export function createHost(options: HostOptions = {}): Host {
       return how;
     });
   }
+  let places: { readonly of: Places; readonly at: number } | undefined;
+  /** One look for all jobs that are watched; another for one that came since. */
+  const recentPlaces = (job: string): Places => {
+    if (!places?.of.has(job) || Date.now() - places.at >= watchInterval)
+      places = { of: placesOf(jobs), at: Date.now() };
+    return places.of;
+  };
   const { keepDays } = options;
   const prune = () => {
     if (keepDays != null) attempt('Old jobs are not removed', () => pruneJobs(home, keepDays, log));
@@ -169,7 +176,7 @@ export function createHost(options: HostOptions = {}): Host {
       let before = '';
       for (;;) {
         const job = findJob(jobs, caller, id);
-        const view = viewJob(home, jobs, job);
+        const view = viewInLine(home, job, recentPlaces);
         const now = JSON.stringify(view);
         if (now !== before) yield view;
         before = now;

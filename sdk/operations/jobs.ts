@@ -8,7 +8,7 @@ import { nextTurn } from '../jobs/turns';
 import type { Home } from '../subjects/home';
 import { isSubjectOf } from '../subjects/subjects';
 import { longestWait } from './generate';
-import { jobView, sayJob, viewJob, waitForJob } from './job-view';
+import { jobView, sayJob, viewJob, viewJobs, waitForJob } from './job-view';
 import { checkOpenJobs } from './limits';
 import { defineOperation } from './operation';
 import { findJob, visibleJobs } from './rights';
@@ -57,7 +57,7 @@ export const listJobs = defineOperation({
   async run({ home, jobs, caller }, { state, limit = 20 }) {
     const found = visibleJobs(jobs, caller).filter((job) => state === undefined || job.state === state);
     const shown = found.slice(-limit).reverse();
-    return { jobs: shown.map((job) => viewJob(home, jobs, job)), total: found.length };
+    return { jobs: viewJobs(home, jobs, shown), total: found.length };
   },
 });
 
