@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { closeSync, openSync, readFileSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { writeFailure } from './write-failure';
@@ -6,6 +7,8 @@ import { writeFailure } from './write-failure';
 export interface FileLock {
   /** Shows that the holder lives, to those who cannot see its process. Call it every few seconds. */
   beat(): void;
+  /** Whether it is still this one: another may have taken it from a holder that slept, as a closed laptop does. */
+  isHeld(): boolean;
   release(): void;
 }
 
@@ -19,7 +22,8 @@ const longestTakeover = 10_000;
  * Throws DiskFullError.
  */
 export function takeLock(path: string): FileLock | { readonly heldBy: LockHolder } {
-  if (!create(path, describeSelf())) {
+  const text = describeSelf();
+  if (!create(path, text)) {
     const takeover = `${path}.takeover`;
     const holder = liveHolder(path);
     if (holder !== undefined) return { heldBy: holder };
@@ -30,13 +34,23 @@ export function takeLock(path: string): FileLock | { readonly heldBy: LockHolder
       const again = liveHolder(path);
       if (again !== undefined) return { heldBy: again };
       rmSync(path, { force: true });
-      if (!create(path, describeSelf())) return { heldBy: liveHolder(path) ?? unknownHolder };
+      if (!create(path, text)) return { heldBy: liveHolder(path) ?? unknownHolder };
     } finally {
       rmSync(takeover, { force: true });
     }
   }
+  const isHeld = () => {
+    try {
+      return readFileSync(path, 'utf8') === text;
+    } catch (error) {
+      // A network folder may be away for a moment.
+      return (error as NodeJS.ErrnoException).code !== 'ENOENT';
+    }
+  };
   return {
+    isHeld,
     beat() {
+      if (!isHeld()) return;
       const now = new Date();
       try {
         utimesSync(path, now, now);
@@ -45,7 +59,7 @@ export function takeLock(path: string): FileLock | { readonly heldBy: LockHolder
       }
     },
     release() {
-      if (holds(path)) rmSync(path, { force: true });
+      if (isHeld()) rmSync(path, { force: true });
     },
   };
 }
@@ -87,11 +101,6 @@ function readHolder(path: string): LockHolder | undefined {
   }
 }
 
-function holds(path: string): boolean {
-  const holder = readHolder(path);
-  return holder?.pid === process.pid && holder.host === hostname();
-}
-
 function create(path: string, text: string): boolean {
   let file: number;
   try {
@@ -114,7 +123,8 @@ function create(path: string, text: string): boolean {
 
 function describeSelf(): string {
   const holder: LockHolder = { pid: process.pid, host: hostname(), started: processStart(process.pid) };
-  return JSON.stringify(holder);
+  // A process may lose a lock and have it again: the two are not one.
+  return JSON.stringify({ ...holder, lock: randomUUID() });
 }
 
 const age = (path: string) => Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0);

@@ -14,6 +14,8 @@ import type { ProgressEvent } from '../work/progress';
 export interface EngineLease {
   /** Shows that the holder lives; call it every few seconds. */
   beat(): void;
+  /** Whether no other process has taken it over, as from one that slept. */
+  isHeld(): boolean;
   /** Whether another process waits for the engine. */
   isWanted(): boolean;
   release(): void;

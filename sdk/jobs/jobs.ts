@@ -57,7 +57,7 @@ type Filled =
   | keyof Placement;
 
 /**
- * Makes a queued personalisation. Its id is the subject's name and four random digits. The photos' bytes are kept with
+ * Makes a queued personalisation, held by this process from the first moment in which others see it. Its id is the subject's name and four random digits. The photos' bytes are kept with
  * it, so that a resumed run reads the same ones, and so are the weights in the folder `start`; they go when the job is
  * done or cancelled.
  */
@@ -67,8 +67,8 @@ export function createPersonalization(
   photos: readonly SubjectPhoto[],
   placement: Placement,
   start?: string,
-): PersonalizationRecord {
-  return create(home, wanted.name, placement, (folder, common) => {
+): HeldJob<PersonalizationRecord> {
+  return createHeld(home, wanted.name, placement, (folder, common) => {
     makeFolder(join(folder, photosFolder));
     const kept = photos.map(({ bytes, mask, ...photo }, i) => {
       const file = `${photosFolder}/${String(i + 1).padStart(2, '0')}`;
@@ -89,18 +89,20 @@ export function createDrawing(
   files: Readonly<Record<string, Uint8Array>>,
   placement: Placement,
 ): DrawingRecord {
-  return create(home, 'draw', placement, (folder, common) => {
+  const held = createHeld(home, 'draw', placement, (folder, common) => {
     for (const [name, bytes] of Object.entries(files)) writeFileAtomically(join(folder, name), [bytes]);
-    return { ...common, kind: 'generate', ...wanted, pictures: [] };
+    return { ...common, kind: 'generate', ...wanted, pictures: [] } as DrawingRecord;
   });
+  held.release();
+  return held.record();
 }
 
-function create<Job extends JobRecord>(
+function createHeld<Job extends JobRecord>(
   home: Home,
   stem: string,
   { owner, scope, host, attended, turn, replyTo }: Placement,
   fill: (folder: string, common: Pick<JobRecord, Filled>) => Job,
-): Job {
+): HeldJob<Job> {
   makeFolder(home.jobs);
   const id = newFolder(home, stem);
   const folder = jobFolder(home, id);
@@ -115,7 +117,10 @@ function create<Job extends JobRecord>(
       warnings: [],
       error: null,
     } as const;
-    return write(home, fill(folder, { ...common, ...fresh, warnings: [] }));
+    const job = fill(folder, { ...common, ...fresh, warnings: [] });
+    const lock = takeLock(lockPath(home, id));
+    if ('heldBy' in lock) throw new Error(`The new job ${id} is held by process ${lock.heldBy.pid}.`);
+    return heldBy(home, write(home, job), lock);
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     throw error;
@@ -141,10 +146,15 @@ export interface JobIndex {
   get(id: string): JobRecord | undefined;
 }
 
+/** Its id may be another job's meanwhile: after so many ms the record of an ended job is looked at again. */
+const glanceLife = 10_000;
+
 export function createJobIndex(home: Home): JobIndex {
   interface Known {
     readonly written: string;
     readonly job: JobRecord | null;
+    /** When the file was looked at. */
+    readonly at: number;
   }
   let known = new Map<string, Known>();
   const look = (id: string): Known | undefined => {
@@ -153,7 +163,13 @@ export function createJobIndex(home: Home): JobIndex {
     // Each record is a new file, renamed into its place.
     const written = `${file.ino} ${file.mtimeMs} ${file.size}`;
     const before = known.get(id);
-    return before?.written === written ? before : { written, job: parsed(home, id) };
+    return { written, job: before?.written === written ? before.job : parsed(home, id), at: Date.now() };
+  };
+  /** Of thousands of jobs most have ended for good; only that one is there is looked at each time. */
+  const glance = (id: string): Known | undefined => {
+    const before = known.get(id);
+    const isOver = before?.job?.state === 'done' || before?.job?.state === 'cancelled';
+    return isOver && Date.now() - before.at < glanceLife ? before : look(id);
   };
   return {
     get(id) {
@@ -165,7 +181,7 @@ export function createJobIndex(home: Home): JobIndex {
     list() {
       const seen = new Map<string, Known>();
       for (const id of foldersOf(home)) {
-        const found = look(id);
+        const found = glance(id);
         if (found !== undefined) seen.set(id, found);
       }
       known = seen;
@@ -207,9 +223,12 @@ function asItStands(home: Home, job: JobRecord): JobRecord {
 export interface HeldJob<Job extends JobRecord = JobRecord> {
   readonly folder: string;
   record(): Job;
+  /** Throws JobStateError when another process has taken the job over; what that wrote stays. */
   update(change: Partial<Omit<Job, 'id' | 'kind'>>): Job;
   /** Whether someone, here or in another process, asked for the job to be cancelled. */
   cancelRequested(): boolean;
+  /** Whether no other process has taken it over, as from one that slept. */
+  isHeld(): boolean;
   beat(): void;
   release(): void;
 }
@@ -225,27 +244,49 @@ export function isKind<Kind extends JobRecord['kind']>(
 /** Takes a job that is to run. Throws JobStateError when a process is working on it, or it is done or cancelled. */
 export function holdJob(home: Home, id: string): HeldJob {
   const lock = takeJobLock(home, id);
-  let record = readJob(home, id);
-  if (record.state === 'done' || record.state === 'cancelled') {
+  try {
+    const record = readJob(home, id);
+    if (record.state === 'done' || record.state === 'cancelled') {
+      const mend = record.state === 'done' ? whatItMade(record) : 'its checkpoint is gone; start a new one';
+      throw new JobStateError(id, record.state, `The job ${id} is ${record.state}: ${mend}.`);
+    }
+    // Left by someone who asked an earlier run to stop; this one is wanted.
+    rmSync(cancelPath(home, id), { force: true });
+    // What it comes to now is still to be told.
+    rmSync(answeredPath(home, id), { force: true });
+    return heldBy(home, record, lock);
+  } catch (error) {
     lock.release();
-    const mend = record.state === 'done' ? whatItMade(record) : 'its checkpoint is gone; start a new one';
-    throw new JobStateError(id, record.state, `The job ${id} is ${record.state}: ${mend}.`);
+    throw error;
   }
-  // Left by someone who asked an earlier run to stop; this one is wanted.
-  rmSync(cancelPath(home, id), { force: true });
-  // What it comes to now is still to be told.
-  rmSync(answeredPath(home, id), { force: true });
+}
+
+function heldBy<Job extends JobRecord>(home: Home, job: Job, lock: FileLock): HeldJob<Job> {
+  let record = job;
+  const { id } = job;
   return {
     folder: jobFolder(home, id),
     record: () => record,
     update(change) {
-      record = write(home, { ...record, ...change, updatedAt: new Date().toISOString() } as JobRecord);
+      if (!lock.isHeld()) throw takenOver(home, id);
+      record = write(home, { ...record, ...change, updatedAt: new Date().toISOString() });
       return record;
     },
     cancelRequested: () => existsSync(cancelPath(home, id)),
+    isHeld: lock.isHeld,
     beat: lock.beat,
     release: lock.release,
   };
+}
+
+/** What is said to who held a job and slept until another took it. */
+export function takenOver(home: Home, id: string): Error {
+  const { state } = readJob(home, id);
+  return new JobStateError(
+    id,
+    state,
+    `The job ${id} was taken over by another process while this one gave no sign of life for minutes, and is ${state} there: look at it with \`jobs show ${id}\`.`,
+  );
 }
 
 /** With everything that it made and kept. */

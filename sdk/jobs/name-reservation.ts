@@ -6,7 +6,7 @@ import { NameTakenError, UnknownJobError } from '../errors';
 import { type Home, makeFolder } from '../subjects/home';
 import { checkSubjectName, nameStem } from '../subjects/subject-name';
 import { isSubject, subjectExists } from '../subjects/subjects';
-import { isOpen } from './job-record';
+import { isOpen, type PersonalizationRecord } from './job-record';
 import { readJob } from './jobs';
 
 export interface NameReservation extends FileLock {
@@ -45,6 +45,23 @@ export function reserveName(home: Home, name: string, replaced?: string, job?: s
     );
   }
   return { name, ...lock };
+}
+
+/** For a job that goes on. Throws NameTakenError, which says how a job whose name is taken goes on. */
+export function reserveForJob(
+  home: Home,
+  name: string,
+  { id, continueFrom }: PersonalizationRecord,
+): NameReservation {
+  try {
+    return reserveName(home, name, continueFrom?.id, id);
+  } catch (error) {
+    if (!(error instanceof NameTakenError)) throw error;
+    throw new NameTakenError(
+      name,
+      `The name @${name} was taken while the job ${id} waited: go on with it under another, as dreambooth resume ${id} --name ${name}-2.`,
+    );
+  }
 }
 
 /** Keeps a reserved name for a job that waits in line, for as long as it does. */

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { cpSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFailure } from '../checkpoint/write-failure';
-import { InvalidOptionError, JobStateError, NameTakenError } from '../errors';
+import { InvalidOptionError, JobStateError } from '../errors';
 import type { WorkerProcess } from '../runtime/worker-process';
 import type { Home } from '../subjects/home';
 import { snapshotSteps, snapshotsFolder } from '../subjects/snapshots';
@@ -26,7 +26,13 @@ import {
   photosFolder,
   startFolder,
 } from './jobs';
-import { keepForJob, type NameReservation, reserveDefaultName, reserveName } from './name-reservation';
+import {
+  keepForJob,
+  type NameReservation,
+  reserveDefaultName,
+  reserveForJob,
+  reserveName,
+} from './name-reservation';
 import { workOn } from './run-job';
 import type { EngineSettings, RunOptions } from './run-options';
 import { readSubjectPhotos, refuseTooMany, type SubjectImage } from './subject-photos';
@@ -142,8 +148,8 @@ export async function startPersonalization(
       // Of the same photos the same was affirmed.
       consent: request.consent ?? (images.length === 0 ? source?.consent : null) ?? null,
     };
-    const job = createPersonalization(home, wanted, photos, placement(), start?.folder);
-    return { held: holdPersonalization(home, job.id), reservation };
+    const held = createPersonalization(home, wanted, photos, placement(), start?.folder);
+    return { held, reservation };
   } catch (error) {
     reservation.release();
     throw error;
@@ -199,7 +205,7 @@ export function retakePersonalization(home: Home, id: string, changes: ResumeCha
   let reservation: NameReservation | undefined;
   try {
     const before = held.record();
-    reservation = reserveFor(home, changes.name ?? before.name, before);
+    reservation = reserveForJob(home, changes.name ?? before.name, before);
     held.update({ name: reservation.name, settings: { ...before.settings, ...settings }, error: null });
     return { held, reservation };
   } catch (error) {
@@ -274,19 +280,6 @@ function task(held: HeldJob<PersonalizationRecord>): PersonalizationJob {
       ...(mask === undefined ? {} : { mask: join(held.folder, mask) }),
     })),
   };
-}
-
-/** Throws NameTakenError, which says how a job whose name is taken goes on. */
-function reserveFor(home: Home, name: string, { id, continueFrom }: PersonalizationRecord): NameReservation {
-  try {
-    return reserveName(home, name, continueFrom?.id, id);
-  } catch (error) {
-    if (!(error instanceof NameTakenError)) throw error;
-    throw new NameTakenError(
-      name,
-      `The name @${name} was taken while the job ${id} waited: go on with it under another, as dreambooth resume ${id} --name ${name}-2.`,
-    );
-  }
 }
 
 function holdPersonalization(home: Home, id: string): HeldJob<PersonalizationRecord> {

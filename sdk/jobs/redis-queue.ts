@@ -5,7 +5,10 @@
 import type { Job, Queue, Worker } from 'bullmq';
 import { MissingPackageError, QueueUnreachableError } from '../errors';
 import type { Home } from '../subjects/home';
+import { homeIdentity } from '../subjects/home-identity';
+import { createBackoff } from './backoff';
 import { waitForLease } from './engine-lease';
+import { type Log, leftAlone } from './host-log';
 import type { JobQueue, RunJob } from './job-queue';
 import { createJobIndex, readJob } from './jobs';
 import { waitingLine } from './turns';
@@ -13,7 +16,7 @@ import { waitingLine } from './turns';
 export interface RedisQueueOptions {
   /** After so many ms without a sign of life a worker counts as dead and its job goes to another; default 30,000. */
   readonly lockDuration?: number;
-  /** The name of the line in Redis; default `dreambooth`. */
+  /** What the names of lines in Redis begin with; default `dreambooth`. */
   readonly name?: string;
 }
 
@@ -25,14 +28,17 @@ const reconcileInterval = 15_000;
 const retryDelay = 1_000;
 const largestPriority = 2 ** 21;
 
+/** The name of a home's line in Redis. A home has its own: workers of another do not have its jobs, and would lose them. */
+export const lineName = (home: Home, name = 'dreambooth'): string => `${name}-${homeIdentity(home)}`;
+
 /**
  * Connects to Redis (`redis://` or `rediss://`). Rejects with QueueUnreachableError when it does not answer, and with
  * MissingPackageError where `bullmq` or `ioredis` is not installed.
  */
 export async function openRedisQueue(
   url: string,
-  { lockDuration = 30_000, name = 'dreambooth' }: RedisQueueOptions = {},
-): Promise<(home: Home) => JobQueue> {
+  { lockDuration = 30_000, name }: RedisQueueOptions = {},
+): Promise<(home: Home, log?: Log) => JobQueue> {
   const [bullmq, { Redis }] = [await load(() => import('bullmq')), await load(() => import('ioredis'))];
   // Said without the cause, which repeats the address.
   if (!URL.canParse(url))
@@ -56,11 +62,12 @@ export async function openRedisQueue(
   } finally {
     trial.disconnect();
   }
-  return (home) => {
+  return (home, log = () => {}) => {
     const connection = connect();
     const blocking = connect();
     const jobs = createJobIndex(home);
-    const queue: Queue<{ id: string }> = new bullmq.Queue(name, { connection });
+    const line = lineName(home, name);
+    const queue: Queue<{ id: string }> = new bullmq.Queue(line, { connection });
     queue.on('error', () => {});
     let worker: Worker<{ id: string }> | undefined;
     const closing = new AbortController();
@@ -83,16 +90,29 @@ export async function openRedisQueue(
     timer.unref();
     inBackground();
 
-    const work = async (job: Job<{ id: string }>, token: string | undefined, run: RunJob) => {
+    const backoff = createBackoff();
+    const inLease = async (id: string, run: RunJob) => {
       const lease = await waitForLease(home, closing.signal, () => {});
       const beating = setInterval(lease.beat, 1_000);
-      let ended: Awaited<ReturnType<RunJob>>;
       try {
-        ended = await run(job.data.id, closing.signal);
+        return await run(id, closing.signal);
       } finally {
         clearInterval(beating);
         lease.release();
       }
+    };
+    const work = async (job: Job<{ id: string }>, token: string | undefined, run: RunJob) => {
+      const { id } = job.data;
+      const ended = await inLease(id, run).catch((error: unknown) =>
+        error instanceof Error ? error : new Error(String(error)),
+      );
+      if (ended instanceof Error && !closing.signal.aborted) {
+        const wait = backoff.failed(id);
+        log(leftAlone(id, ended, wait));
+        await job.moveToDelayed(Date.now() + wait, token);
+        throw new bullmq.DelayedError();
+      }
+      backoff.worked(id);
       if (ended === 'ended') return;
       await job.moveToDelayed(Date.now() + retryDelay, token);
       throw new bullmq.DelayedError();
@@ -107,7 +127,7 @@ export async function openRedisQueue(
           () => {},
         ),
       serve(run) {
-        worker ??= new bullmq.Worker(name, (job, token) => work(job, token, run), {
+        worker ??= new bullmq.Worker(line, (job, token) => work(job, token, run), {
           connection: blocking,
           concurrency: 1,
           lockDuration,

@@ -1,11 +1,12 @@
 /** A held job worked on to its end, whatever that is: signs of life, progress, wishes to stop, and how it ended. */
-import { DreamBoothError, EngineCrashedError, StoppedError } from '../errors';
+import { existsSync } from 'node:fs';
+import { DreamBoothError, EngineCrashedError, JobStateError, StoppedError } from '../errors';
 import { WorkerExitError, type WorkerProcess } from '../runtime/worker-process';
 import type { Home } from '../subjects/home';
 import type { ProgressEvent } from '../work/progress';
 import type { WorkOrder } from '../work/work';
 import type { JobRecord } from './job-record';
-import { clearJobFiles, type HeldJob } from './jobs';
+import { clearJobFiles, type HeldJob, takenOver } from './jobs';
 import type { EngineSettings, RunOptions } from './run-options';
 
 /** How often a run shows that it lives, looks for a wish to cancel, and writes down how far it is; ms. */
@@ -19,7 +20,11 @@ export interface JobWork<Task, Made, Result> {
   readonly onBeat?: () => void;
 }
 
-/** Rejects with StoppedError, EngineCrashedError, or what the work threw; the record says how it ended. */
+/**
+ * Rejects with StoppedError, EngineCrashedError, or what the work threw; the record says how it ended. Rejects with
+ * JobStateError where another process took the job over from this one, as from a laptop that was closed: the record and
+ * what the job makes are that one's then, and the work here is stopped.
+ */
 export async function workOn<Task, Made, Result>(
   home: Home,
   held: HeldJob,
@@ -37,7 +42,7 @@ export async function workOn<Task, Made, Result>(
   const timer = setInterval(() => {
     held.beat();
     onBeat?.();
-    if (held.cancelRequested()) stop.abort();
+    if (held.cancelRequested() || !held.isHeld()) stop.abort();
     const now = JSON.stringify(told);
     if (now === written || held.record().state !== 'running') return;
     written = now;
@@ -59,6 +64,7 @@ export async function workOn<Task, Made, Result>(
       onProgress?.(one);
     };
     const made = await worker.call(method, order, { onEvent, signal: stop.signal });
+    if (!held.isHeld()) throw takenOver(home, held.record().id);
     const result = keep(made as Made);
     held.update({ state: 'done', ...told });
     return result;
@@ -79,6 +85,9 @@ function ended(
   error: unknown,
 ): unknown {
   const { id, attended } = held.record();
+  if (!held.isHeld() && existsSync(held.folder)) {
+    return error instanceof JobStateError ? error : takenOver(home, id);
+  }
   const failure =
     error instanceof WorkerExitError && !stopped ? new EngineCrashedError(id, error.exit) : error;
   try {

@@ -16,12 +16,15 @@ export interface JobRunner {
   readonly onProgress?: (job: string, event: ProgressEvent) => void;
 }
 
-/** Never rejects: the job's record says how it ended, or that it waits again. */
+/**
+ * Never rejects: the job's record says how it ended, or that it waits again. Returns what went wrong where that could not
+ * be written down.
+ */
 export async function runWaitingJob(
   { home, worker, defaults, settings, onProgress }: JobRunner,
   id: string,
   signal: AbortSignal,
-): Promise<'ended' | 'waits'> {
+): Promise<'ended' | 'waits' | Error> {
   const run = { signal, onProgress: (event: ProgressEvent) => onProgress?.(id, event) };
   try {
     const job = readJob(home, id);
@@ -33,8 +36,10 @@ export async function runWaitingJob(
   } catch (error) {
     if (error instanceof UnknownJobError) return 'ended';
     if (error instanceof JobStateError) return error.state === 'running' ? 'waits' : 'ended';
-    if (!(error instanceof StoppedError)) recordFailure(home, id, error);
-    return waitsStill(home, id) ? 'waits' : 'ended';
+    if (error instanceof StoppedError) return waitsStill(home, id) ? 'waits' : 'ended';
+    recordFailure(home, id, error);
+    if (!waitsStill(home, id)) return 'ended';
+    return error instanceof Error ? error : new Error(String(error));
   }
 }
 
@@ -53,8 +58,11 @@ function recordFailure(home: Home, id: string, error: unknown): void {
     const held = holdJob(home, id);
     const code = error instanceof DreamBoothError ? error.code : 'unexpected';
     const message = error instanceof Error ? error.message : String(error);
-    held.update({ state: 'failed', error: { code, message } });
-    held.release();
+    try {
+      held.update({ state: 'failed', error: { code, message } });
+    } finally {
+      held.release();
+    }
   } catch {
     // Gone, or taken by another process meanwhile.
   }

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { DreamBoothError } from '../errors';
 import { embeddedBase } from '../jobs/base-path';
 import { createEngineWorker } from '../jobs/engine-worker';
+import { type Log, wordsOf } from '../jobs/host-log';
 import { createLine, type JobQueue } from '../jobs/job-queue';
 import { isOpen, type JobRecord } from '../jobs/job-record';
 import { createJobIndex, markAnswered, unansweredJobs } from '../jobs/jobs';
@@ -14,7 +15,7 @@ import type { ProgressEvent } from '../work/progress';
 import { checkInput } from './check-input';
 import { createFileRights } from './file-rights';
 import { operations as all } from './index';
-import { type JobView, viewJob } from './job-view';
+import { type JobView, type Places, placesOf, viewInLine, viewJob } from './job-view';
 import { type Limits, noLimits } from './limits';
 import type { Operation } from './operation';
 import { type Caller, findJob } from './rights';
@@ -36,7 +37,7 @@ export interface HostOptions {
   /** Whether this host runs jobs, in turn with the home's other hosts; default true. Else they wait for one that does. */
   readonly runsJobs?: boolean | undefined;
   /** How jobs reach who runs them; default: the line in the home, for all hosts of one machine. */
-  readonly queue?: ((home: Home) => JobQueue) | undefined;
+  readonly queue?: ((home: Home, log: Log) => JobQueue) | undefined;
   /** Days after which finished jobs and their pictures are removed; null: never, the default. */
   readonly keepDays?: number | null | undefined;
   /** Default: all. */
@@ -49,6 +50,8 @@ export interface HostOptions {
   readonly onProgress?: ((job: string, event: ProgressEvent) => void) | undefined;
   /** A job that this host ran has ended, or waits for another. */
   readonly onJobEnd?: ((job: JobView) => void) | undefined;
+  /** Told what keeps the host from its work and does not end it, as a full disk; default: standard error. */
+  readonly log?: Log | undefined;
 }
 
 export interface CallOptions {
@@ -95,7 +98,16 @@ const pruneInterval = 3600e3;
 export function createHost(options: HostOptions = {}): Host {
   const home = openHome(options.home);
   const jobs = createJobIndex(home);
-  const queue = options.queue?.(home) ?? createLine(home, jobs);
+  const log = options.log ?? ((line: string) => void process.stderr.write(`${line}\n`));
+  /** What fails is told, and nothing ends for it. */
+  const attempt = (what: string, act: () => void) => {
+    try {
+      act();
+    } catch (error) {
+      log(`${what}: ${wordsOf(error)}`);
+    }
+  };
+  const queue = options.queue?.(home, log) ?? createLine(home, log, jobs);
   const inbox = makeFolder(join(home.folder, 'inbox'));
   const files = createFileRights(
     options.allowFolders === null ? null : [inbox, ...(options.allowFolders ?? [])],
@@ -118,17 +130,31 @@ export function createHost(options: HostOptions = {}): Host {
     worker,
     defaults,
     settings,
-    ...(options.onProgress && { onProgress: options.onProgress }),
+    onProgress: (job: string, event: ProgressEvent) =>
+      attempt(`onProgress of ${job}`, () => options.onProgress?.(job, event)),
   };
   if (options.runsJobs !== false) {
     queue.serve(async (id, signal) => {
       const how = await runWaitingJob(runner, id, signal);
-      const job = options.onJobEnd && jobs.get(id);
-      if (job) options.onJobEnd?.(viewJob(home, jobs, job));
+      if (how instanceof Error) return how;
+      attempt(`onJobEnd of ${id}`, () => {
+        const job = options.onJobEnd && jobs.get(id);
+        if (job) options.onJobEnd?.(viewJob(home, jobs, job));
+      });
       return how;
     });
   }
-  const prune = () => void (options.keepDays != null && pruneJobs(home, options.keepDays));
+  let places: { readonly of: Places; readonly at: number } | undefined;
+  /** One look for all jobs that are watched; another for one that came since. */
+  const recentPlaces = (job: string): Places => {
+    if (!places?.of.has(job) || Date.now() - places.at >= watchInterval)
+      places = { of: placesOf(jobs), at: Date.now() };
+    return places.of;
+  };
+  const { keepDays } = options;
+  const prune = () => {
+    if (keepDays != null) attempt('Old jobs are not removed', () => pruneJobs(home, keepDays, log));
+  };
   prune();
   const pruning = setInterval(prune, pruneInterval);
   pruning.unref();
@@ -150,7 +176,7 @@ export function createHost(options: HostOptions = {}): Host {
       let before = '';
       for (;;) {
         const job = findJob(jobs, caller, id);
-        const view = viewJob(home, jobs, job);
+        const view = viewInLine(home, job, recentPlaces);
         const now = JSON.stringify(view);
         if (now !== before) yield view;
         before = now;

@@ -38,7 +38,31 @@ export const jobView = z.object({
 });
 export type JobView = z.infer<typeof jobView>;
 
-export function viewJob(home: Home, jobs: JobIndex, job: JobRecord): JobView {
+/** How many jobs run before each that waits, by their ids. */
+export type Places = ReadonlyMap<string, number>;
+
+export function placesOf(jobs: JobIndex): Places {
+  const all = jobs.list();
+  const running = all.filter(({ state }) => state === 'running').length;
+  return new Map(waitingLine(all).map(({ id }, i) => [id, running + i]));
+}
+
+export const viewJob = (home: Home, jobs: JobIndex, job: JobRecord): JobView =>
+  viewInLine(home, job, () => placesOf(jobs));
+
+/** Several at once: the line is looked at once, not once a job. */
+export function viewJobs(home: Home, jobs: JobIndex, shown: readonly JobRecord[]): JobView[] {
+  let places: Places | undefined;
+  return shown.map((job) =>
+    viewInLine(home, job, () => {
+      places ??= placesOf(jobs);
+      return places;
+    }),
+  );
+}
+
+/** `places` is asked of jobs that wait alone. */
+export function viewInLine(home: Home, job: JobRecord, places: (job: string) => Places): JobView {
   const { progress } = job;
   return {
     job: job.id,
@@ -46,7 +70,7 @@ export function viewJob(home: Home, jobs: JobIndex, job: JobRecord): JobView {
     state: job.state,
     subject: job.kind === 'personalize' ? job.name : null,
     prompt: job.kind === 'generate' ? job.prompt : null,
-    ahead: job.state === 'queued' ? aheadOf(jobs, job) : null,
+    ahead: job.state === 'queued' ? (places(job.id).get(job.id) ?? 0) : null,
     phase: progress?.phase ?? null,
     step: progress?.step ?? null,
     steps: progress?.steps ?? null,
@@ -67,12 +91,6 @@ export function viewJob(home: Home, jobs: JobIndex, job: JobRecord): JobView {
     createdAt: job.createdAt,
     updatedAt: job.updatedAt,
   };
-}
-
-function aheadOf(jobs: JobIndex, { id }: JobRecord): number {
-  const all = jobs.list();
-  const place = waitingLine(all).findIndex((one) => one.id === id);
-  return Math.max(0, place) + all.filter(({ state }) => state === 'running').length;
 }
 
 /** One line, as "rex-1f3a: train 120/400, 3 min left". */

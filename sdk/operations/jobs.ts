@@ -1,11 +1,15 @@
 /** Looking at jobs, ending them, and going on with them. */
 import { z } from 'zod';
 import { JobStateError } from '../errors';
-import { isOpen, jobStates } from '../jobs/job-record';
+import { isOpen, type JobRecord, jobStates } from '../jobs/job-record';
 import { cancelJob as cancel, holdJob, removeJob } from '../jobs/jobs';
+import { keepForJob, reserveForJob } from '../jobs/name-reservation';
 import { nextTurn } from '../jobs/turns';
+import type { Home } from '../subjects/home';
+import { isSubjectOf } from '../subjects/subjects';
 import { longestWait } from './generate';
-import { jobView, sayJob, viewJob, waitForJob } from './job-view';
+import { jobView, sayJob, viewJob, viewJobs, waitForJob } from './job-view';
+import { checkOpenJobs } from './limits';
 import { defineOperation } from './operation';
 import { findJob, visibleJobs } from './rights';
 
@@ -53,7 +57,7 @@ export const listJobs = defineOperation({
   async run({ home, jobs, caller }, { state, limit = 20 }) {
     const found = visibleJobs(jobs, caller).filter((job) => state === undefined || job.state === state);
     const shown = found.slice(-limit).reverse();
-    return { jobs: shown.map((job) => viewJob(home, jobs, job)), total: found.length };
+    return { jobs: viewJobs(home, jobs, shown), total: found.length };
   },
 });
 
@@ -87,23 +91,41 @@ export const resumeJob = defineOperation({
   example: { job: 'rex-1f3a' },
   say: sayJob,
   async run(context, { job: given }) {
-    const { home, jobs, queue, caller, replyTo } = context;
+    const { home, jobs, queue, caller, limits, replyTo } = context;
     const job = findJob(jobs, caller, given);
     if (isOpen(job)) throw new JobStateError(given, job.state, `The job ${given} is ${job.state} already.`);
+    // It is its owner's, whoever has it gone on with.
+    checkOpenJobs(limits, jobs, { id: job.owner, scope: job.scope, role: caller.role });
+    keepName(home, job);
     const held = holdJob(home, given);
-    held.update({
-      state: 'queued',
-      attended: false,
-      error: null,
-      // Its old turn has gone by: with that it would overtake all who wait, as would whoever comes next.
-      turn: nextTurn(jobs.list(), job.owner),
-      replyTo: replyTo ?? job.replyTo,
-    });
-    held.release();
+    try {
+      held.update({
+        state: 'queued',
+        attended: false,
+        error: null,
+        // Its old turn has gone by: with that it would overtake all who wait, as would whoever comes next.
+        turn: nextTurn(jobs.list(), job.owner),
+        replyTo: replyTo ?? job.replyTo,
+      });
+    } finally {
+      held.release();
+    }
     await queue.add(given);
     return viewJob(home, jobs, findJob(jobs, caller, given));
   },
 });
+
+/** The name that a job learns, against all others until its turn comes. Throws NameTakenError. */
+function keepName(home: Home, job: JobRecord): void {
+  // Of one that has made its subject and could not say so, the name is the subject's.
+  if (job.kind !== 'personalize' || isSubjectOf(home, job.name, job.id)) return;
+  const reservation = reserveForJob(home, job.name, job);
+  try {
+    keepForJob(home, job.name, job.id);
+  } finally {
+    reservation.release();
+  }
+}
 
 export const deleteJob = defineOperation({
   name: 'deleteJob',

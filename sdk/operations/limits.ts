@@ -22,31 +22,20 @@ export const noLimits: Limits = {
   picturesAnHour: null,
 };
 
+/** Whose jobs are counted, and where; limits hold for a moderator, too. */
+type Counted = Pick<Caller, 'id' | 'scope' | 'role'>;
+
 /** Asked before a job is made; `pictures` is how many it draws. Throws LimitReachedError. */
 export function checkLimits(
   limits: Limits,
   jobs: JobIndex,
-  caller: Caller,
+  caller: Counted,
   wanted: { readonly kind: 'personalize' } | { readonly kind: 'generate'; readonly pictures: number },
 ): void {
   if (caller.role === 'operator') return;
-  const all = jobs.list();
-  const own = all.filter(({ owner }) => owner === caller.id);
+  checkOpenJobs(limits, jobs, caller);
+  const own = jobs.list().filter(({ owner }) => owner === caller.id);
   const since = (age: number) => new Date(Date.now() - age).toISOString();
-  const open = own.filter(isOpen).length;
-  if (limits.openJobs !== null && open >= limits.openJobs) {
-    throw new LimitReachedError(
-      'openJobs',
-      `${open} of your jobs wait or run, and ${limits.openJobs} may: wait for one of them, or cancel it.`,
-    );
-  }
-  const here = all.filter((job) => caller.scope !== null && job.scope === caller.scope && isOpen(job)).length;
-  if (limits.openJobsOfScope !== null && here >= limits.openJobsOfScope) {
-    throw new LimitReachedError(
-      'openJobsOfScope',
-      `${here} jobs wait or run here, and ${limits.openJobsOfScope} may: try again when some are done.`,
-    );
-  }
   if (wanted.kind === 'personalize') {
     const recent = own.filter((job) => job.kind === 'personalize' && job.createdAt > since(24 * 3600e3));
     if (limits.trainingsADay === null || recent.length < limits.trainingsADay) return;
@@ -62,6 +51,29 @@ export function checkLimits(
     'picturesAnHour',
     `You have asked for ${pictures} pictures in the last hour, and ${limits.picturesAnHour} may be: ask for fewer, or again${drawn.length === 0 ? '' : ` at ${later(drawn, 3600e3)}`}.`,
   );
+}
+
+/**
+ * Asked before a job waits, also one that waits again: what it makes was counted when it was made.
+ * Throws LimitReachedError.
+ */
+export function checkOpenJobs(limits: Limits, jobs: JobIndex, { id, scope, role }: Counted): void {
+  if (role === 'operator') return;
+  const open = jobs.list().filter(isOpen);
+  const own = open.filter(({ owner }) => owner === id).length;
+  if (limits.openJobs !== null && own >= limits.openJobs) {
+    throw new LimitReachedError(
+      'openJobs',
+      `${own} of your jobs wait or run, and ${limits.openJobs} may: wait for one of them, or cancel it.`,
+    );
+  }
+  const here = open.filter((job) => scope !== null && job.scope === scope).length;
+  if (limits.openJobsOfScope !== null && here >= limits.openJobsOfScope) {
+    throw new LimitReachedError(
+      'openJobsOfScope',
+      `${here} jobs wait or run here, and ${limits.openJobsOfScope} may: try again when some are done.`,
+    );
+  }
 }
 
 /** When the oldest of them no longer counts. */

@@ -1,14 +1,15 @@
 /** Workers on Redis: what is true of the line in a home is true of theirs, and Redis may go away and forget. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Queue } from 'bullmq';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { QueueUnreachableError } from '../../sdk/errors';
 import type { JobQueue } from '../../sdk/jobs/job-queue';
-import { openRedisQueue } from '../../sdk/jobs/redis-queue';
+import { lineName, openRedisQueue } from '../../sdk/jobs/redis-queue';
 import { createHost, type Host, type HostOptions } from '../../sdk/operations/host';
 import type { JobView } from '../../sdk/operations/job-view';
 import type { Caller } from '../../sdk/operations/rights';
@@ -139,7 +140,7 @@ describe.runIf(hasRedis())('a line on Redis', () => {
     writeFileSync(
       program,
       `import { createHost } from ${from('operations/host.ts')};
-import { openRedisQueue } from ${from('jobs/redis-queue.ts')};
+import { lineName, openRedisQueue } from ${from('jobs/redis-queue.ts')};
 createHost({ ...${JSON.stringify(shared())}, queue: await openRedisQueue('${redis.url}', { lockDuration: 2_000 }) });
 setInterval(() => {}, 1_000);\n`,
     );
@@ -171,6 +172,22 @@ setInterval(() => {}, 1_000);\n`,
     await redis.start();
     hostWith({ queue: await open() });
     for (const job of [before, during]) expect((await look(asking, job, 40)).state).toBe('done');
+  });
+
+  test('homes on one Redis have a line each, whatever path their machines know them by', async () => {
+    const ours = hostWith({ runsJobs: false, queue: await open() });
+    const theirs = hostWith({ home: join(folder, 'theirs'), queue: await open() });
+    const jobs: string[] = [];
+    for (const seed of [1, 2, 3, 4]) jobs.push((await draw(ours, seed)).job);
+    await sleep(500);
+    const queue = new Queue(lineName(ours.home), { connection: { url: redis.url } });
+    // A worker of another home took none of them out.
+    expect(await queue.getPrioritizedCount()).toBe(4);
+    await queue.close();
+    symlinkSync(ours.home.folder, join(folder, 'mounted'));
+    hostWith({ home: join(folder, 'mounted'), queue: await open() });
+    for (const job of jobs) expect((await look(ours, job, 20)).state).toBe('done');
+    expect((await view(theirs.call('listJobs', {}, ann))) as unknown).toMatchObject({ total: 0 });
   });
 
   test('a running job ends while Redis is away', async () => {

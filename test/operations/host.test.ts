@@ -130,6 +130,33 @@ test('a job that is gone on with waits after those who waited, and its end is to
   expect(host.unanswered('discord')).toMatchObject([{ id: failed.job, replyTo: { channel: 'second' } }]);
 });
 
+test('a job that is gone on with counts against the limits of its owner and keeps its name; what it makes counts once', async () => {
+  const runs = hostWith();
+  const failing = { class: 'diverge', consent: true };
+  const failed = [await learn(runs, ann, { ...failing, name: 'rex' }), await learn(runs, ann, failing)];
+  for (const { job } of failed) await runs.call('getJob', { job, waitSeconds: 30 }, ann);
+  await runs.close();
+  const host = hostWith({ runsJobs: false, limits: { openJobs: 1, trainingsADay: 2 } });
+  const [first, second] = failed.map(({ job }) => job) as [string, string];
+  expect((await view(host.call('resumeJob', { job: first }, ann))).state).toBe('queued');
+  const moderator: Caller = { ...bob, role: 'moderator' };
+  for (const caller of [ann, moderator])
+    await expect(host.call('resumeJob', { job: second }, caller)).rejects.toThrow(/1 may/);
+  await expect(learn(host, bob, { name: 'rex', consent: true })).rejects.toThrow(/about to be learned/);
+  expect((await view(host.call('resumeJob', { job: second }, operator))).state).toBe('queued');
+});
+
+test('a job whose name was taken meanwhile is not gone on with, and stays as it was', async () => {
+  const runs = hostWith();
+  const failed = await learn(runs, ann, { name: 'rex', class: 'diverge', consent: true });
+  await runs.call('getJob', { job: failed.job, waitSeconds: 30 }, ann);
+  await runs.close();
+  const host = hostWith({ runsJobs: false });
+  await learn(host, bob, { name: 'rex', consent: true });
+  await expect(host.call('resumeJob', { job: failed.job }, ann)).rejects.toThrow(/@rex was taken while/);
+  expect(await view(host.call('getJob', { job: failed.job }, ann))).toMatchObject({ state: 'failed' });
+});
+
 test('a subject gets no name that another waits for, and drawing again asks anew whose all subjects are', async () => {
   const host = hostWith();
   const { job } = await learn(host, ann, { name: 'rex', consent: true });
