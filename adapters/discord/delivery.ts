@@ -45,14 +45,29 @@ const tokenLife = 14 * 60_000;
 /** Follows every job, whoever asked for it. */
 const everyone: Caller = { id: 'discord', scope: null, role: 'operator', host: 'discord' };
 
+/** A result that cannot be delivered is tried at so many starts of a bot. */
+const mostStarts = 5;
+
 const codes = {
+  unknownChannel: 10003,
+  unknownUser: 10013,
   missingAccess: 50001,
   missingPermissions: 50013,
   closedMessages: 50007,
   unknownWebhook: 10015,
   invalidToken: 50027,
   unknownMessage: 10008,
+  archivedThread: 50083,
+  noMutualServer: 50278,
 };
+/** The message or its place is gone, or closed to the bot. */
+const gone = [
+  codes.unknownMessage,
+  codes.unknownChannel,
+  codes.missingAccess,
+  codes.missingPermissions,
+  codes.archivedThread,
+];
 const isOne = (error: unknown, ...wanted: number[]) =>
   error instanceof DiscordAPIError && wanted.includes(Number(error.code));
 
@@ -67,6 +82,17 @@ export function createDelivery({
   const following = new Map<string, Promise<void>>();
   const notes = join(host.home.folder, 'discord');
   const noteOf = (job: string) => join(notes, `${job}.json`);
+
+  const startsOf = (job: string) => join(notes, `${job}.starts`);
+
+  /** At how many starts its result could not be delivered. */
+  function failedStarts(job: string): number {
+    try {
+      return Number(readFileSync(startsOf(job), 'utf8')) || 0;
+    } catch {
+      return 0;
+    }
+  }
 
   /** The bot's own message for a job, where there is one. */
   function ownMessage(job: string): { channel: string; message: string } | undefined {
@@ -83,8 +109,14 @@ export function createDelivery({
     const calling = { ...body, content: `<@${to.user}> ${card.content}`.slice(0, 2000) };
     if (own !== undefined) {
       const edited = { body: calling, files: filesOf(card) };
-      await rest.patch(Routes.channelMessage(own.channel, own.message), edited);
-      return;
+      try {
+        await rest.patch(Routes.channelMessage(own.channel, own.message), edited);
+        return;
+      } catch (error) {
+        // Somebody deleted it: another follows.
+        if (!isOne(error, ...gone)) throw error;
+        rmSync(noteOf(job), { force: true });
+      }
     }
     if (now() - Number(to.at) < tokenLife) {
       try {
@@ -115,11 +147,14 @@ export function createDelivery({
     try {
       return await send(to.channel);
     } catch (error) {
-      if (!isOne(error, codes.missingAccess, codes.missingPermissions)) throw error;
+      if (!isOne(error, ...gone)) throw error;
       const lacking = to.lacking || 'View Channel, Send Messages or Attach Files';
-      log(
-        `Channel ${to.channel}: the bot may not write there, it lacks ${lacking}; the answer goes to its asker alone.`,
-      );
+      const why = isOne(error, codes.unknownChannel)
+        ? 'it is gone'
+        : isOne(error, codes.archivedThread)
+          ? 'it is archived'
+          : `the bot may not write there, it lacks ${lacking}`;
+      log(`Channel ${to.channel}: ${why}; the answer goes to its asker alone.`);
     }
     try {
       const { id } = (await rest.post(Routes.userChannels(), { body: { recipient_id: to.user } })) as {
@@ -127,7 +162,8 @@ export function createDelivery({
       };
       return await send(id);
     } catch (error) {
-      if (!isOne(error, codes.closedMessages, codes.missingAccess)) throw error;
+      const { closedMessages, missingAccess, unknownUser, noMutualServer } = codes;
+      if (!isOne(error, closedMessages, missingAccess, unknownUser, noMutualServer)) throw error;
       log(`User ${to.user} takes no messages: what was made is kept, and /dreambooth jobs shows it.`);
       return undefined;
     }
@@ -161,15 +197,22 @@ export function createDelivery({
         await tell(late);
         break;
       } catch (error) {
-        if (attempt === 3)
-          return log(
-            `Job ${job}: its result could not be delivered (${wordsOf(error)}); it is tried again at the next start.`,
-          );
+        if (attempt === 3) {
+          const failed = `Job ${job}: its result could not be delivered (${wordsOf(error)})`;
+          const starts = failedStarts(job) + 1;
+          if (starts < mostStarts) {
+            mkdirSync(notes, { recursive: true });
+            writeFileSync(startsOf(job), String(starts));
+            return log(`${failed}; it is tried again at the next start.`);
+          }
+          log(`${failed} at ${starts} starts, and is given up; /dreambooth jobs shows it.`);
+          break;
+        }
         await sleep(1_000 * attempt);
       }
     }
     host.answered(job);
-    rmSync(noteOf(job), { force: true });
+    for (const file of [noteOf(job), startsOf(job)]) rmSync(file, { force: true });
   }
 
   return {

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -171,6 +171,50 @@ describe('time and restarts', () => {
     await until(() => host.unanswered('discord').length === 0);
     const shown = await discord.command('ann', 'jobs').shows(/draw-/);
     expect(shown.content).toMatch(/draw-\w+\.1 /);
+  });
+
+  test("where the bot's own message was deleted a new one follows, and where its channel was, its asker is told", async () => {
+    const host = await start();
+    const training = train('ann', { name: 'rex', class: 'slow', steps: 200 });
+    await training.shows(/train \d+\/200/);
+    discord.clock.ahead = 20 * 60_000;
+    const own = await until(() => discord.messages.find(({ content }) => content.startsWith('<@')));
+    discord.messages.splice(discord.messages.indexOf(own), 1);
+    const next = await until(() =>
+      discord.messages.find(({ id, content }) => id !== own.id && content.startsWith('<@')),
+    );
+    expect(next.channel).toBe(channel);
+    discord.rules.channelGone = true;
+    const direct = await until(() => discord.messages.find((message) => message.channel === 'dm'));
+    await until(() => /@rex\*\* is learned/.test(direct.content));
+    await until(() => host.unanswered('discord').length === 0);
+  });
+
+  test('what Discord refuses whenever it is sent is given up after some starts, and the log says so', async () => {
+    const first = hostWith();
+    const bot = await botWith(first);
+    const training = train('ann', { name: 'rex', class: 'slow', steps: 60 });
+    await training.shows(/train \d+\/60/);
+    discord.rules.messagesBroken = true;
+    discord.clock.ahead = 20 * 60_000;
+    await until(() => logged.some((line) => line.includes('it is tried again at the next start')));
+    const [open] = first.unanswered('discord');
+    await bot.close();
+    const counted = join(folder, 'home/discord', `${open!.id}.starts`);
+    expect(readFileSync(counted, 'utf8')).toBe('1');
+    writeFileSync(counted, '3');
+    for (const _ of ['the fourth', 'the fifth']) {
+      expect(first.unanswered('discord')).toHaveLength(1);
+      logged.length = 0;
+      const again = await botWith(first);
+      await until(() => logged.some((line) => line.includes('could not be delivered')));
+      await again.close();
+    }
+    expect(logged.join('\n')).toContain(
+      `Job ${open!.id}: its result could not be delivered (Invalid Form Body) at 5 starts, and is given up; /dreambooth jobs shows it.`,
+    );
+    expect(first.unanswered('discord')).toEqual([]);
+    expect(readdirSync(join(folder, 'home/discord')).filter((name) => name.startsWith('rex'))).toEqual([]);
   });
 
   test('a bot that begins again goes on with what the last one had to tell, and its buttons still work', async () => {

@@ -55,7 +55,14 @@ export async function startFakeDiscord(token = 'good-token') {
   const commands: { registered: number; json: object[] } = { registered: 0, json: [] };
   const files = new Map<string, { readonly bytes: Uint8Array; readonly type: string }>();
   /** Permissions and the like as a test wants them. */
-  const rules = { channelClosed: false, messagesClosed: false, refuseNext: 0, fileLimit };
+  const rules = {
+    channelClosed: false,
+    channelGone: false,
+    messagesClosed: false,
+    messagesBroken: false,
+    refuseNext: 0,
+    fileLimit,
+  };
   const failures: string[] = [];
   const sockets = new Set<WebSocket>();
 
@@ -171,6 +178,10 @@ export async function startFakeDiscord(token = 'good-token') {
         ? send(403, { code: 50007, message: 'Cannot send messages to this user' })
         : send(200, { id: 'dm', type: 1 });
     const post = /^\/channels\/(\w+)\/messages$/.exec(route);
+    if (rules.messagesBroken && route.startsWith('/channels/'))
+      return send(400, { code: 50035, message: 'Invalid Form Body' });
+    if (rules.channelGone && route.startsWith(`/channels/${channel}/`))
+      return send(404, { code: 10003, message: 'Unknown Channel' });
     if (post && request.method === 'POST') {
       if (rules.channelClosed && post[1] !== 'dm')
         return send(403, { code: 50013, message: 'Missing Permissions' });
@@ -179,8 +190,12 @@ export async function startFakeDiscord(token = 'good-token') {
       return edit(message(post[1]!, {}), raw, request, send);
     }
     const own = /^\/channels\/(\w+)\/messages\/(\d+)$/.exec(route);
-    if (own && request.method === 'PATCH')
-      return edit(messages.find(({ id }) => id === own[2])!, raw, request, send);
+    if (own && request.method === 'PATCH') {
+      const target = messages.find(({ id }) => id === own[2]);
+      return target === undefined
+        ? send(404, { code: 10008, message: 'Unknown Message' })
+        : edit(target, raw, request, send);
+    }
     if (own && request.method === 'DELETE') {
       messages.splice(
         messages.findIndex(({ id }) => id === own[2]),
