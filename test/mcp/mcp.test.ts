@@ -1,5 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -198,9 +208,25 @@ describe('a conversation', () => {
   });
 });
 
+test('a folder stands for the pictures in it, other files passed over', async () => {
+  const client = await connected(hostWith({ runsJobs: false }));
+  const rex = join(folder, 'photos', 'rex');
+  mkdirSync(rex);
+  for (const name of ['1.png', '2.png']) copyFileSync(photo, join(rex, name));
+  writeFileSync(join(rex, 'notes.md'), 'no picture');
+  const begun = view(await call(client, 'personalize_subject', { photos: [rex], class: 'dog' }));
+  expect(readdirSync(join(folder, 'home/jobs', begun.job, 'photos'))).toHaveLength(2);
+  expect(begun.warnings.join()).toContain('notes.md');
+  symlinkSync(join(folder, 'elsewhere', 'secret.png'), join(rex, '3.png'));
+  copyFileSync(photo, join(folder, 'elsewhere', 'secret.png'));
+  const refused = await call(client, 'personalize_subject', { photos: [rex], class: 'dog' });
+  expect(words(refused)).toMatch(/3\.png leads to .*outside the folders/);
+});
+
 describe('what a model gets wrong it is told', () => {
   let client: Client;
   beforeEach(async () => {
+    mkdirSync(join(folder, 'photos/empty'));
     client = await connected(hostWith({ runsJobs: false }));
   });
   const wrong = async (name: string, input: object, message: RegExp) => {
@@ -254,8 +280,8 @@ describe('what a model gets wrong it is told', () => {
     [
       'a way out',
       'personalize_subject',
-      () => learn({ photos: [join(folder, 'photos/../../../etc/passwd')] }),
-      /outside the folders/,
+      () => learn({ photos: [`${join(folder, 'photos')}/../elsewhere/1.png`] }),
+      /outside the folders.*--allow-dir [^.]*\/elsewhere\./,
     ],
     [
       'a path elsewhere that is not there',
@@ -264,7 +290,42 @@ describe('what a model gets wrong it is told', () => {
       /outside the folders/,
     ],
     ['a device', 'personalize_subject', () => learn({ photos: ['/dev/zero'] }), /outside the folders/],
-    ['a folder', 'personalize_subject', () => learn({ photos: [join(folder, 'photos')] }), /is no file/],
+    [
+      'a relative path to what is there',
+      'personalize_subject',
+      () => learn({ photos: ['photos/1.png'] }),
+      /is no absolute path: write .*\/photos\/1\.png\./,
+    ],
+    [
+      'a relative path to what is not there',
+      'personalize_subject',
+      () => learn({ photos: ['none'] }),
+      /is no absolute path: write it out from \/, in a folder that this server may use \(.*\/photos\)/,
+    ],
+    [
+      'a folder without pictures',
+      'personalize_subject',
+      () => learn({ photos: [join(folder, 'photos/empty')] }),
+      /There are no photos in .*\/photos\/empty/,
+    ],
+    [
+      'a folder elsewhere',
+      'personalize_subject',
+      () => learn({ photos: [join(folder, 'elsewhere')] }),
+      /outside the folders/,
+    ],
+    [
+      'the folder of what callers send',
+      'personalize_subject',
+      () => learn({ photos: [join(folder, 'home/inbox')] }),
+      /outside the folders/,
+    ],
+    [
+      'a folder in place of a picture',
+      'generate_image',
+      () => ({ prompt: 'a dog', image: join(folder, 'photos') }),
+      /is a folder: name one picture/,
+    ],
     [
       'a person without consent',
       'personalize_subject',
@@ -296,6 +357,12 @@ describe('what a model gets wrong it is told', () => {
     writeFileSync(inside('large.png'), new Uint8Array(31e6));
     await wrong('personalize_subject', learn({ photos: [inside('link.png')] }), /outside the folders/);
     await wrong('personalize_subject', learn({ photos: [inside('zero.png')] }), /outside the folders/);
+    // Where the link is may be used: what is to be allowed is where it leads.
+    await wrong(
+      'personalize_subject',
+      learn({ photos: [inside('link.png')] }),
+      new RegExp(`link\\.png leads to .*--allow-dir ${realpathSync(join(folder, 'elsewhere'))}\\.`),
+    );
     await wrong('personalize_subject', learn({ photos: [inside('text.png')] }), /is no picture/);
     await wrong('personalize_subject', learn({ photos: [inside('large.png')] }), /has 31 MB, at most 30/);
   });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { UnknownJobError, UnknownSubjectError } from '../../sdk/errors';
+import { MissingFileError, UnknownJobError, UnknownSubjectError } from '../../sdk/errors';
 import { createHost, type Host, type HostOptions } from '../../sdk/operations/host';
 import type { JobView } from '../../sdk/operations/job-view';
 import type { Caller } from '../../sdk/operations/rights';
@@ -191,4 +191,10 @@ test('wrong arguments say which field, what was found and wanted, and give an ex
   );
   await expect(bad({ promt: 'a dog' })).rejects.toThrow(/did you mean prompt\?.*prompt is missing/s);
   await expect(bad({ prompt: 'x'.repeat(1e6) })).rejects.toThrow(/prompt is "x{56}… \(1000002 characters\)/);
+});
+
+test('a folder to allow that is not there is named', () => {
+  const missing = join(folder, 'none');
+  expect(() => hostWith({ allowFolders: [missing] })).toThrow(MissingFileError);
+  expect(() => hostWith({ allowFolders: [missing] })).toThrow(`There is no folder ${missing}`);
 });
