@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   realpathSync,
   rmSync,
   symlinkSync,
@@ -149,7 +150,13 @@ describe('a conversation', () => {
       path: archive,
     });
     expect(words(exported)).toContain(archive);
-    expect(existsSync(archive)).toBe(true);
+    writeFileSync(archive, "somebody's work");
+    const again = { subject: 'rex', format: 'subject', path: archive };
+    const refused = await call(client, 'export_subject', again);
+    expect(words(refused)).toContain(`${archive} is there already`);
+    expect(readFileSync(archive, 'utf8')).toBe("somebody's work");
+    expect((await call(client, 'export_subject', { ...again, overwrite: true })).isError).toBeUndefined();
+    expect(readFileSync(archive).length).toBeGreaterThan(100);
     expect(words(await call(client, 'delete_subject', { subject: 'rex' }))).toBe('@rex is forgotten.');
   });
 
