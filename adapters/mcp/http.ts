@@ -1,9 +1,8 @@
 /** A server for clients that come over HTTP, each session with a protocol server of its own over the one host. */
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
-import type { Caller, Host } from 'dreambooth';
+import { type Caller, type Host, listen } from 'dreambooth';
 import { createMcpServer } from './server';
 
 export interface HttpOptions {
@@ -33,7 +32,7 @@ interface Session {
   heard: number;
 }
 
-/** Listens until it is closed. The host stays its caller's. Rejects when the port is taken. */
+/** Listens until it is closed. The host stays its caller's. Rejects with InvalidOptionError when the port is taken. */
 export async function serveHttp(host: Host, options: HttpOptions): Promise<HttpServer> {
   const { address = '127.0.0.1', port = 7331, token, version } = options;
   const sessions = new Map<string, Session>();
@@ -91,13 +90,12 @@ export async function serveHttp(host: Host, options: HttpOptions): Promise<HttpS
   }, 60_000);
   sweep.unref();
 
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, address, resolve);
+  const bound = await listen(server, address, port).catch((error: unknown) => {
+    clearInterval(sweep);
+    throw error;
   });
-  const bound = server.address() as AddressInfo;
   return {
-    url: `http://${address.includes(':') ? `[${address}]` : address}:${bound.port}${path}`,
+    url: `http://${address.includes(':') ? `[${address}]` : address}:${bound}${path}`,
     async close() {
       clearInterval(sweep);
       for (const { transport } of sessions.values()) await transport.close();

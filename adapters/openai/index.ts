@@ -2,9 +2,8 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { type Caller, DreamBoothError, type Host, type JobView, maskFromAlpha } from 'dreambooth';
+import { type Caller, DreamBoothError, type Host, type JobView, listen, maskFromAlpha } from 'dreambooth';
 import { z } from 'zod';
 
 export interface ImageServerOptions {
@@ -59,7 +58,7 @@ const wanted = z.object({
   strength: z.coerce.number().optional(),
 });
 
-/** Listens until it is closed. The host stays its caller's. Rejects when the port is taken. */
+/** Listens until it is closed. The host stays its caller's. Rejects with InvalidOptionError when the port is taken. */
 export async function serveImages(host: Host, options: ImageServerOptions): Promise<ImageServer> {
   const { address = '127.0.0.1', port = 7332, key } = options;
   const names = new Set(['127.0.0.1', 'localhost', '[::1]', ...(options.allowedHosts ?? [])]);
@@ -203,13 +202,9 @@ export async function serveImages(host: Host, options: ImageServerOptions): Prom
     response.end(readFileSync(String(result['path'])));
   }
 
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, address, resolve);
-  });
-  const bound = server.address() as AddressInfo;
+  const bound = await listen(server, address, port);
   return {
-    url: `http://${address.includes(':') ? `[${address}]` : address}:${bound.port}/v1`,
+    url: `http://${address.includes(':') ? `[${address}]` : address}:${bound}/v1`,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -1,16 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +13,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { createMcpServer, type HttpServer, serveHttp } from '../../adapters/mcp/index';
 import { writeSafetensors } from '../../sdk/checkpoint/safetensors';
+import { InvalidOptionError } from '../../sdk/errors';
 import { createHost, type Host, type HostOptions } from '../../sdk/operations/host';
 import { operations } from '../../sdk/operations/index';
 import type { JobView } from '../../sdk/operations/job-view';
@@ -215,25 +205,9 @@ describe('a conversation', () => {
   });
 });
 
-test('a folder stands for the pictures in it, other files passed over', async () => {
-  const client = await connected(hostWith({ runsJobs: false }));
-  const rex = join(folder, 'photos', 'rex');
-  mkdirSync(rex);
-  for (const name of ['1.png', '2.png']) copyFileSync(photo, join(rex, name));
-  writeFileSync(join(rex, 'notes.md'), 'no picture');
-  const begun = view(await call(client, 'personalize_subject', { photos: [rex], class: 'dog' }));
-  expect(readdirSync(join(folder, 'home/jobs', begun.job, 'photos'))).toHaveLength(2);
-  expect(begun.warnings.join()).toContain('notes.md');
-  symlinkSync(join(folder, 'elsewhere', 'secret.png'), join(rex, '3.png'));
-  copyFileSync(photo, join(folder, 'elsewhere', 'secret.png'));
-  const refused = await call(client, 'personalize_subject', { photos: [rex], class: 'dog' });
-  expect(words(refused)).toMatch(/3\.png leads to .*outside the folders/);
-});
-
 describe('what a model gets wrong it is told', () => {
   let client: Client;
   beforeEach(async () => {
-    mkdirSync(join(folder, 'photos/empty'));
     client = await connected(hostWith({ runsJobs: false }));
   });
   const wrong = async (name: string, input: object, message: RegExp) => {
@@ -284,55 +258,7 @@ describe('what a model gets wrong it is told', () => {
       () => learn({ photos: ['/etc/passwd'] }),
       /outside the folders.*--allow-dir \/etc/,
     ],
-    [
-      'a way out',
-      'personalize_subject',
-      () => learn({ photos: [`${join(folder, 'photos')}/../elsewhere/1.png`] }),
-      /outside the folders.*--allow-dir [^.]*\/elsewhere\./,
-    ],
-    [
-      'a path elsewhere that is not there',
-      'personalize_subject',
-      () => learn({ photos: ['/etc/none/at/all'] }),
-      /outside the folders/,
-    ],
     ['a device', 'personalize_subject', () => learn({ photos: ['/dev/zero'] }), /outside the folders/],
-    [
-      'a relative path to what is there',
-      'personalize_subject',
-      () => learn({ photos: ['photos/1.png'] }),
-      /is no absolute path: write .*\/photos\/1\.png\./,
-    ],
-    [
-      'a relative path to what is not there',
-      'personalize_subject',
-      () => learn({ photos: ['none'] }),
-      /is no absolute path: write it out from \/, in a folder that this server may use \(.*\/photos\)/,
-    ],
-    [
-      'a folder without pictures',
-      'personalize_subject',
-      () => learn({ photos: [join(folder, 'photos/empty')] }),
-      /There are no photos in .*\/photos\/empty/,
-    ],
-    [
-      'a folder elsewhere',
-      'personalize_subject',
-      () => learn({ photos: [join(folder, 'elsewhere')] }),
-      /outside the folders/,
-    ],
-    [
-      'the folder of what callers send',
-      'personalize_subject',
-      () => learn({ photos: [join(folder, 'home/inbox')] }),
-      /outside the folders/,
-    ],
-    [
-      'a folder in place of a picture',
-      'generate_image',
-      () => ({ prompt: 'a dog', image: join(folder, 'photos') }),
-      /is a folder: name one picture/,
-    ],
     [
       'a person without consent',
       'personalize_subject',
@@ -354,25 +280,6 @@ describe('what a model gets wrong it is told', () => {
       /no subject @rex/,
     ],
   ])('%s', async (_, name, input, message) => wrong(name, input(), message));
-
-  test('a link out of the folders, a device behind one, a text and a file of 31 MB', async () => {
-    const inside = (name: string) => join(folder, 'photos', name);
-    writeFileSync(join(folder, 'elsewhere', 'secret.png'), 'x');
-    symlinkSync(join(folder, 'elsewhere', 'secret.png'), inside('link.png'));
-    symlinkSync('/dev/zero', inside('zero.png'));
-    writeFileSync(inside('text.png'), 'this is a text, and no picture at all');
-    writeFileSync(inside('large.png'), new Uint8Array(31e6));
-    await wrong('personalize_subject', learn({ photos: [inside('link.png')] }), /outside the folders/);
-    await wrong('personalize_subject', learn({ photos: [inside('zero.png')] }), /outside the folders/);
-    // Where the link is may be used: what is to be allowed is where it leads.
-    await wrong(
-      'personalize_subject',
-      learn({ photos: [inside('link.png')] }),
-      new RegExp(`link\\.png leads to .*--allow-dir ${realpathSync(join(folder, 'elsewhere'))}\\.`),
-    );
-    await wrong('personalize_subject', learn({ photos: [inside('text.png')] }), /is no picture/);
-    await wrong('personalize_subject', learn({ photos: [inside('large.png')] }), /has 31 MB, at most 30/);
-  });
 
   test("what is another's is not there", async () => {
     const host = hostWith();
@@ -533,6 +440,13 @@ describe('over HTTP', () => {
     expect((await call(other, 'list_subjects')).structuredContent).toMatchObject({
       subjects: [{ subject: 'rex' }],
     });
+  });
+
+  test('a port that is in use is named', async () => {
+    const port = Number(new URL((await serveAt(null)).url).port);
+    const refused = serveHttp(hostWith(), { port, token: null, version: '0' });
+    await expect(refused).rejects.toThrow(InvalidOptionError);
+    await expect(refused).rejects.toThrow(`127.0.0.1:${port} is in use`);
   });
 
   test('others are turned away: no token, a wrong one, a page, another name, another place, an ended session', async () => {

@@ -5,6 +5,7 @@ import OpenAI, { APIError, toFile } from 'openai';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ImageServer, serveImages } from '../../adapters/openai/index';
+import { InvalidOptionError } from '../../sdk/errors';
 import { listJobs } from '../../sdk/jobs/jobs';
 import { createHost, type Host } from '../../sdk/operations/host';
 
@@ -146,6 +147,18 @@ describe("what is wrong comes back in OpenAI's form", () => {
       param: 'image',
     });
   });
+});
+
+test('a port that is in use, and an address of another machine, are named', async () => {
+  const port = Number(new URL(server.url).port);
+  const refused = serveImages(host, { port, key: null });
+  await expect(refused).rejects.toThrow(InvalidOptionError);
+  await expect(refused).rejects.toThrow(
+    `127.0.0.1:${port} is in use by another program, or by this one started before: give another port, as ${port + 1}`,
+  );
+  await expect(serveImages(host, { port: 0, address: '192.0.2.1', key: null })).rejects.toThrow(
+    /192\.0\.2\.1 is no address of this machine/,
+  );
 });
 
 test('a key that was lost lets nobody in', async () => {

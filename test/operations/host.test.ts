@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -197,4 +205,11 @@ test('a folder to allow that is not there is named', () => {
   const missing = join(folder, 'none');
   expect(() => hostWith({ allowFolders: [missing] })).toThrow(MissingFileError);
   expect(() => hostWith({ allowFolders: [missing] })).toThrow(`There is no folder ${missing}`);
+});
+
+test('of a folder of photos all are kept with the job, and told what was passed over', async () => {
+  writeFileSync(join(folder, 'photos', 'notes.md'), 'no picture');
+  const job = await learn(hostWith({ runsJobs: false }), operator, { photos: [join(folder, 'photos')] });
+  expect(readdirSync(join(folder, 'home/jobs', job.job, 'photos'))).toEqual(['01']);
+  expect(job.warnings.join()).toContain('notes.md');
 });
