@@ -7,6 +7,7 @@ export {
   DiskFullError,
   DreamBoothError,
   EngineCrashedError,
+  HostClosedError,
   HubAccessError,
   HubUnreachableError,
   InsufficientMemoryError,

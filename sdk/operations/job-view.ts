@@ -71,8 +71,9 @@ export function viewJob(home: Home, jobs: JobIndex, job: JobRecord): JobView {
 
 function aheadOf(jobs: JobIndex, { id }: JobRecord): number {
   const all = jobs.list();
+  // Whoever runs it may have begun since its record was read.
   const place = waitingLine(all).findIndex((one) => one.id === id);
-  return Math.max(0, place) + all.filter(({ state }) => state === 'running').length;
+  return Math.max(0, place) + all.filter((one) => one.state === 'running' && one.id !== id).length;
 }
 
 /** One line, as "rex-1f3a: train 120/400, 3 min left". */
