@@ -48,7 +48,11 @@ export async function serveHttp(host: Host, options: HttpOptions): Promise<HttpS
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // A page that a browser shows may not speak to this machine, by whatever name it calls it.
     if (!names.has(hostName(request.headers.host)))
-      return refuse(response, 403, `This server is not called ${request.headers.host}.`);
+      return refuse(
+        response,
+        403,
+        `This server is not called ${request.headers.host}: start it with --allow-host ${hostName(request.headers.host)}, or call it 127.0.0.1.`,
+      );
     const { origin } = request.headers;
     if (origin !== undefined && !names.has(hostName(URL.canParse(origin) ? new URL(origin).host : '')))
       return refuse(response, 403, `Pages of ${origin} may not use this server.`);
