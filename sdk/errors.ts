@@ -294,14 +294,22 @@ export class UnknownSubjectError extends DreamBoothError {
   readonly subject: string;
   readonly existing: readonly string[];
 
-  constructor(subject: string, existing: readonly string[]) {
+  /** `learnedBy`: how whoever asks would learn one. */
+  constructor(subject: string, existing: readonly string[], learnedBy = 'personalize') {
     const known =
       existing.length === 0
-        ? 'There are none yet: learn one with personalize'
+        ? `There are none yet: learn one with ${learnedBy}`
         : `There ${existing.length === 1 ? 'is' : 'are'} ${existing.map((name) => `@${name}`).join(', ')}`;
     super('unknown-subject', `There is no subject @${subject}. ${known}.`);
     this.subject = subject;
     this.existing = existing;
+  }
+}
+
+/** A host was asked for something after it was closed: make another. */
+export class HostClosedError extends DreamBoothError {
+  constructor() {
+    super('host-closed', 'This host was closed and runs nothing any more: make another with createHost.');
   }
 }
 

@@ -182,6 +182,7 @@ export function createProgram(
       ).choices(['kohya', 'diffusers', 'checkpoint', 'subject']),
     )
     .option('--out <path>', 'a .safetensors file, or a folder')
+    .option('--overwrite', 'write over a file that is there')
     .addOption(
       new Option(
         '--dtype <type>',

@@ -48,7 +48,7 @@ export async function exportCommand(
   { loadSdk, output, onInterrupt }: Session,
   typed: readonly string[],
   options: CommonOptions &
-    Pick<ExportOptions, 'dtype'> & { readonly format?: ExportFormat; readonly out?: string },
+    Pick<ExportOptions, 'dtype' | 'overwrite'> & { readonly format?: ExportFormat; readonly out?: string },
 ): Promise<void> {
   const format = required(
     options.format,
@@ -65,6 +65,7 @@ export async function exportCommand(
   try {
     const path = await sdk.exportLearned(home, names, format, out, {
       dtype: options.dtype,
+      overwrite: options.overwrite,
       signal: controller.signal,
       onWarning: output.warning,
     });

@@ -1,9 +1,8 @@
 /** A server for clients that come over HTTP, each session with a protocol server of its own over the one host. */
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
-import type { Caller, Host } from 'dreambooth';
+import { type Caller, type Host, listen } from 'dreambooth';
 import { createMcpServer } from './server';
 
 export interface HttpOptions {
@@ -33,7 +32,7 @@ interface Session {
   heard: number;
 }
 
-/** Listens until it is closed. The host stays its caller's. Rejects when the port is taken. */
+/** Listens until it is closed. The host stays its caller's. Rejects with InvalidOptionError when the port is taken. */
 export async function serveHttp(host: Host, options: HttpOptions): Promise<HttpServer> {
   const { address = '127.0.0.1', port = 7331, token, version } = options;
   const sessions = new Map<string, Session>();
@@ -49,7 +48,11 @@ export async function serveHttp(host: Host, options: HttpOptions): Promise<HttpS
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // A page that a browser shows may not speak to this machine, by whatever name it calls it.
     if (!names.has(hostName(request.headers.host)))
-      return refuse(response, 403, `This server is not called ${request.headers.host}.`);
+      return refuse(
+        response,
+        403,
+        `This server is not called ${request.headers.host}: start it with --allow-host ${hostName(request.headers.host)}, or call it 127.0.0.1.`,
+      );
     const { origin } = request.headers;
     if (origin !== undefined && !names.has(hostName(URL.canParse(origin) ? new URL(origin).host : '')))
       return refuse(response, 403, `Pages of ${origin} may not use this server.`);
@@ -91,13 +94,12 @@ export async function serveHttp(host: Host, options: HttpOptions): Promise<HttpS
   }, 60_000);
   sweep.unref();
 
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, address, resolve);
+  const bound = await listen(server, address, port).catch((error: unknown) => {
+    clearInterval(sweep);
+    throw error;
   });
-  const bound = server.address() as AddressInfo;
   return {
-    url: `http://${address.includes(':') ? `[${address}]` : address}:${bound.port}${path}`,
+    url: `http://${address.includes(':') ? `[${address}]` : address}:${bound}${path}`,
     async close() {
       clearInterval(sweep);
       for (const { transport } of sessions.values()) await transport.close();

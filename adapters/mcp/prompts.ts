@@ -15,7 +15,11 @@ export const prompts: readonly ConversationStart[] = [
     arguments: [
       { name: 'class', description: 'What it is, as "dog"', required: true },
       { name: 'name', description: 'How to call it, as "rex"', required: false },
-      { name: 'photos', description: 'Paths of 3 to 6 photos', required: false },
+      {
+        name: 'photos',
+        description: 'Paths of 3 to 6 photos, or of a folder that holds them',
+        required: false,
+      },
     ],
     text: ({ class: className = 'subject', name, photos }) =>
       `Learn my ${className}${name ? `, called ${name}` : ''}, ${photos ? `from these photos: ${photos}` : 'from photos: ask me for the paths of 3 to 6 that show it from different sides'}. If it is a person, ask me first whether I may. Start it with personalize_subject, look at the job now and then until it is done, and then draw it once in a scene that suits it.`,

@@ -35,7 +35,7 @@ const largestPicture = 5e6;
 /** Clients list resources for people to choose from. */
 const resourcesListed = 50;
 
-const instructions = `Learn a subject (a pet, a toy, a person) from 3 to 6 photos with personalize_subject, which answers with a job that takes minutes to hours. Call get_job with waitSeconds until it is done. Then draw it with generate_image, whose prompt mentions it as @name, as in "a photo of @rex in the snow". Photos are named by absolute paths on the machine of this server; nothing is fetched from the net. Before people are learned, ask the user whether they may be.`;
+const instructions = `Learn a subject (a pet, a toy, a person) from 3 to 6 photos with personalize_subject, which answers with a job that takes minutes to hours. Call get_job with waitSeconds until it is done. Then draw it with generate_image, whose prompt mentions it as @name, as in "a photo of @rex in the snow". Photos are named by absolute paths on the machine of this server, one by one or as a folder; nothing is fetched from the net. Before people are learned, ask the user whether they may be.`;
 
 /** A server for one client; `caller` is whoever speaks through it. */
 export function createMcpServer(host: Host, caller: Caller, version: string): Server {

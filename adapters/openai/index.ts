@@ -2,9 +2,8 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { type Caller, DreamBoothError, type Host, type JobView, maskFromAlpha } from 'dreambooth';
+import { type Caller, DreamBoothError, type Host, type JobView, listen, maskFromAlpha } from 'dreambooth';
 import { z } from 'zod';
 
 export interface ImageServerOptions {
@@ -52,6 +51,7 @@ const wanted = z.object({
   output_format: z.enum(['png']).optional(),
   background: z.enum(['auto', 'opaque']).optional(),
   user: z.string().max(200).optional(),
+  stream: z.union([z.boolean(), z.stringbool()]).optional(),
   seed: z.coerce.number().optional(),
   negative_prompt: z.string().optional(),
   steps: z.coerce.number().optional(),
@@ -59,7 +59,18 @@ const wanted = z.object({
   strength: z.coerce.number().optional(),
 });
 
-/** Listens until it is closed. The host stays its caller's. Rejects when the port is taken. */
+const wantedValues: Readonly<Record<string, string>> = {
+  prompt: 'a text that says what to draw',
+  response_format: 'b64_json or url',
+  output_format: 'png',
+  background: 'auto or opaque',
+  user: 'a text of at most 200 characters',
+  stream: 'false, or nothing',
+  ...Object.fromEntries(['n', 'seed', 'steps', 'guidance', 'strength'].map((name) => [name, 'a number'])),
+  ...Object.fromEntries(['model', 'size', 'negative_prompt'].map((name) => [name, 'a text'])),
+};
+
+/** Listens until it is closed. The host stays its caller's. Rejects with InvalidOptionError when the port is taken. */
 export async function serveImages(host: Host, options: ImageServerOptions): Promise<ImageServer> {
   const { address = '127.0.0.1', port = 7332, key } = options;
   const names = new Set(['127.0.0.1', 'localhost', '[::1]', ...(options.allowedHosts ?? [])]);
@@ -74,7 +85,7 @@ export async function serveImages(host: Host, options: ImageServerOptions): Prom
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://localhost');
     if (!names.has(hostName(request.headers.host)))
-      throw new Refusal(403, `This server is not called ${request.headers.host}.`, 'forbidden');
+      throw new Refusal(403, notCalled(request.headers.host), 'forbidden');
     const { origin } = request.headers;
     if (origin !== undefined && !names.has(hostName(URL.canParse(origin) ? new URL(origin).host : '')))
       throw new Refusal(403, `Pages of ${origin} may not use this server.`, 'forbidden');
@@ -84,6 +95,11 @@ export async function serveImages(host: Host, options: ImageServerOptions): Prom
       throw new Refusal(401, 'Give the API key of this server.', 'invalid_api_key');
     const route = `${request.method} ${pathname}`;
     if (route === 'GET /v1/models') return send(response, 200, await models());
+    if (request.method === 'GET' && pathname.startsWith('/v1/models/')) {
+      const id = decodeURIComponent(pathname.slice('/v1/models/'.length));
+      const model = (await models()).data.find((one) => one.id === id);
+      return send(response, 200, model ?? unknownModel(id));
+    }
     if (route === 'POST /v1/images/generations')
       return send(response, 200, await draw(request, response, false));
     if (route === 'POST /v1/images/edits') return send(response, 200, await draw(request, response, true));
@@ -118,8 +134,15 @@ export async function serveImages(host: Host, options: ImageServerOptions): Prom
     if (!parsed.success) {
       const [issue] = parsed.error.issues;
       const param = issue?.path.join('.') ?? null;
-      throw new Refusal(400, `${param}: ${issue?.message}.`, 'invalid_value', param);
+      throw new Refusal(400, faultOf(param, fields), 'invalid_value', param);
     }
+    if (parsed.data.stream === true)
+      throw new Refusal(
+        400,
+        'stream is true, and pictures are not sent in pieces here: leave it out.',
+        'invalid_value',
+        'stream',
+      );
     if (edits && image === undefined)
       throw new Refusal(400, 'image is missing: send a picture.', 'invalid_value', 'image');
     const {
@@ -132,7 +155,8 @@ export async function serveImages(host: Host, options: ImageServerOptions): Prom
       ...others
     } = parsed.data;
     const [, subject] = /^dreambooth(?::(.+))?$/.exec(model) ?? unknownModel(model);
-    const { background: _, output_format: _png, ...rest } = others;
+    if (subject !== undefined && !(await models()).data.some(({ id }) => id === model)) unknownModel(model);
+    const { background: _, output_format: _png, stream: _whole, ...rest } = others;
     const kept: string[] = [];
     const keep = (bytes: Uint8Array): string => {
       const file = join(host.inbox, randomBytes(12).toString('hex'));
@@ -152,7 +176,9 @@ export async function serveImages(host: Host, options: ImageServerOptions): Prom
         ...(mask === undefined ? {} : { mask: keep(await maskFromAlpha(mask, 'the mask')) }),
         waitSeconds: 0,
       };
-      const { result } = await host.call('generate', input, caller);
+      const { result } = await host.call('generate', input, caller).catch((error: unknown) => {
+        throw inWordsOfClient(error, kept);
+      });
       const job = await ended(result as unknown as JobView, caller, response);
       if (job.state !== 'done')
         throw new DreamBoothError(
@@ -203,13 +229,9 @@ export async function serveImages(host: Host, options: ImageServerOptions): Prom
     response.end(readFileSync(String(result['path'])));
   }
 
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, address, resolve);
-  });
-  const bound = server.address() as AddressInfo;
+  const bound = await listen(server, address, port);
   return {
-    url: `http://${address.includes(':') ? `[${address}]` : address}:${bound.port}/v1`,
+    url: `http://${address.includes(':') ? `[${address}]` : address}:${bound}/v1`,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
@@ -226,6 +248,9 @@ const callerOf = (user: string | undefined): Caller => ({
   host: 'openai',
 });
 
+const notCalled = (host: string | undefined) =>
+  `This server is not called ${host}: start it with --allow-host ${hostName(host)}, or call it 127.0.0.1.`;
+
 function unknownModel(model: string): never {
   throw new Refusal(
     404,
@@ -233,6 +258,33 @@ function unknownModel(model: string): never {
     'model_not_found',
     'model',
   );
+}
+
+/** `fields` is what was sent. */
+function faultOf(param: string | null, fields: unknown): string {
+  if (!param) return 'The body is no object: send prompt, and what else there is to say, as fields.';
+  const value = (fields as Readonly<Record<string, unknown>>)[param];
+  const found = value === undefined ? 'is missing' : `is ${JSON.stringify(value).slice(0, 60)}`;
+  return `${param} ${found}: give ${wantedValues[param]}.`;
+}
+
+/** What operations call it, and what clients do. */
+const clientNames: readonly (readonly [RegExp, string])[] = [
+  [/\bcount\b/g, 'n'],
+  [/\b(?:width|height)\b/g, 'size'],
+  [/\bnegativePrompt\b/g, 'negative_prompt'],
+];
+
+/** A refusal with the fields by the names that the client gave them, and without where its files were put. */
+function inWordsOfClient(error: unknown, kept: readonly string[]): unknown {
+  if (!(error instanceof DreamBoothError)) return error;
+  const option = (error as { option?: unknown }).option;
+  let message = error.message.replace(/ An example: .*$/s, '').replace(/\.?$/, '.');
+  for (const file of kept) message = message.replaceAll(`: ${file} `, ' ').replaceAll(file, 'the picture');
+  if (typeof option !== 'string') return kept.length === 0 ? error : new DreamBoothError(error.code, message);
+  const named = clientNames.find(([name]) => option.match(name)?.[0] === option);
+  if (named !== undefined) message = message.replace(named[0], named[1]);
+  return new Refusal(statusOf[error.code] ?? 500, message, error.code, named?.[1] ?? option);
 }
 
 function sizeOf(size: string | undefined): { width?: number; height?: number } {

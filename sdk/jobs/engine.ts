@@ -83,7 +83,10 @@ export interface Engine {
   embed(request: EmbeddingRequest, options?: RunOptions): Promise<Embeddings>;
   /** Ends the process at once, whatever it does; the next call starts another. */
   kill(): void;
-  /** Waits for the calls that were made, then ends the process. A program need not call it to end. */
+  /**
+   * Waits for the calls that were made, then ends the process and lets go of its memory. A program need not call it to
+   * end, and a later call starts the process again.
+   */
   close(): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 /** What a host adapter stands on: operations for callers with rights, and the jobs of a home run in their turn. */
 import { join, resolve } from 'node:path';
-import { DreamBoothError } from '../errors';
+import { HostClosedError, InvalidOptionError, UnknownSubjectError } from '../errors';
 import { embeddedBase } from '../jobs/base-path';
 import { createEngineWorker } from '../jobs/engine-worker';
 import { type Log, wordsOf } from '../jobs/host-log';
@@ -11,13 +11,14 @@ import { pruneJobs } from '../jobs/prune-jobs';
 import { runWaitingJob } from '../jobs/waiting-job';
 import type { Device } from '../runtime/session';
 import { type Home, makeFolder, openHome } from '../subjects/home';
+import { likelyMeant } from '../subjects/subject-name';
 import type { ProgressEvent } from '../work/progress';
 import { checkInput } from './check-input';
 import { createFileRights } from './file-rights';
 import { operations as all } from './index';
 import { type JobView, type Places, placesOf, viewInLine, viewJob } from './job-view';
 import { type Limits, noLimits } from './limits';
-import type { Operation } from './operation';
+import { hostKinds, nameAt, type Operation } from './operation';
 import { type Caller, findJob } from './rights';
 
 export interface HostOptions {
@@ -76,7 +77,7 @@ export interface Host {
   readonly operations: Readonly<Record<string, Operation>>;
   /**
    * Does an operation for a caller. Rejects with InvalidOptionError for wrong arguments, and what the operation throws:
-   * a DreamBoothError, whose message is for the caller to read.
+   * a DreamBoothError, whose message is for the caller to read; with HostClosedError after `close`.
    */
   call(operation: string, input: unknown, caller: Caller, options?: CallOptions): Promise<Answer>;
   /** A job as it stands, again whenever that changes, until it has ended. Throws UnknownJobError. */
@@ -158,6 +159,7 @@ export function createHost(options: HostOptions = {}): Host {
   prune();
   const pruning = setInterval(prune, pruneInterval);
   pruning.unref();
+  let closed = false;
 
   return {
     home,
@@ -166,10 +168,14 @@ export function createHost(options: HostOptions = {}): Host {
     async call(name, given, caller, options = {}) {
       const { signal = new AbortController().signal, replyTo = null, onWait = () => {} } = options;
       const operation = table[name];
-      if (operation === undefined) throw new DreamBoothError('unexpected', `There is no operation ${name}.`);
+      if (closed) throw new HostClosedError();
+      if (operation === undefined) throw unknownOperation(name, Object.keys(table));
       const input = checkInput(operation, given);
       const context = { home, jobs, queue, defaults, caller, files, signal, replyTo, onWait };
-      const result = operation.result.parse(await operation.run({ ...context, limits }, input));
+      const made = await operation.run({ ...context, limits }, input).catch((error: unknown) => {
+        throw inWordsOf(caller, table, error);
+      });
+      const result = operation.result.parse(made);
       return { result, text: operation.say(result) };
     },
     async *watch(id, caller, signal) {
@@ -187,6 +193,7 @@ export function createHost(options: HostOptions = {}): Host {
     unanswered: (host) => unansweredJobs(home, jobs, host),
     answered: (id) => markAnswered(home, id),
     async close() {
+      closed = true;
       clearInterval(pruning);
       await queue.close();
       worker.kill();
@@ -194,4 +201,21 @@ export function createHost(options: HostOptions = {}): Host {
     },
     kill: worker.kill,
   };
+}
+
+function unknownOperation(name: string, known: readonly string[]): InvalidOptionError {
+  const meant = likelyMeant(name, known);
+  const mend = meant === undefined ? `there are ${known.join(', ')}.` : `did you mean ${meant}?`;
+  return new InvalidOptionError('operation', `There is no operation ${name}; ${mend}`);
+}
+
+/** Whoever has no subjects yet is told how one is learned where they ask. */
+function inWordsOf({ host }: Caller, table: Readonly<Record<string, Operation>>, error: unknown): unknown {
+  const kind = hostKinds.find((one) => one === host);
+  const learn = table['personalize'];
+  if (!(error instanceof UnknownSubjectError) || error.existing.length > 0) return error;
+  const name = kind && learn && nameAt(learn, kind);
+  if (!name) return error;
+  const said = { cli: `dreambooth ${name}`, mcp: name, discord: `/dreambooth ${name}` }[kind];
+  return new UnknownSubjectError(error.subject, [], said);
 }

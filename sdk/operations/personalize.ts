@@ -25,7 +25,7 @@ export const personalize = defineOperation({
       .max(20)
       .meta({ picture: true })
       .describe(
-        'Paths of 1 to 20 photos that show the subject, 3 to 6 are best: absolute paths of image files',
+        'Paths of 1 to 20 photos that show the subject, 3 to 6 are best: absolute paths of image files, or of a folder that holds them',
       ),
     class: z.string().trim().min(1).max(60).describe('The noun for what it is, as "dog" or "toy car"'),
     name: z
@@ -67,7 +67,7 @@ export const personalize = defineOperation({
   async run(context, { photos, class: className, consent, preset, steps, base, ...rest }) {
     const { home, jobs, queue, caller, defaults, limits, files } = context;
     refuseWithoutConsent(className, consent === true, caller.host);
-    const images = photos.map((path) => files.picture('photos', path));
+    const images = photos.map((path) => files.pictures('photos', path));
     if (base !== undefined && caller.role !== 'operator') {
       throw new InvalidOptionError(
         'base',

@@ -105,14 +105,21 @@ export const exportSubject = defineOperation({
       .min(1)
       .max(4096)
       .describe('Where to write it: an absolute path, a .safetensors file or a folder'),
+    overwrite: z
+      .boolean()
+      .optional()
+      .describe('Whether a file that is there may be written over; ask the user first. Default: it is kept'),
   }),
   result: z.object({ subject: z.string(), format: z.enum(exportFormats), path: z.string() }),
   example: { subject: 'rex', format: 'kohya', path: '/exports/rex.safetensors' },
   say: ({ subject, format, path }) => `@${subject} is written for ${format}: ${path}`,
-  async run({ home, caller, files, signal }, { subject, format, path }) {
+  async run({ home, caller, files, signal }, { subject, format, path, overwrite }) {
     const { name: own } = findOwnSubject(home, caller, subject);
     const { exportLearned } = await import('../jobs/learned-files');
-    const written = await exportLearned(home, own, format, files.target('path', path), { signal });
+    const written = await exportLearned(home, own, format, files.target('path', path), {
+      overwrite,
+      signal,
+    });
     return { subject: own, format, path: written };
   },
 });

@@ -29,6 +29,7 @@ import { fromFile } from '../lora/read-lora';
 import type { LoraDataType } from '../lora/write-lora';
 import { withZeroTerminalSnr } from '../schedulers/zero-terminal-snr';
 import { dataTypes, type StoredTensor, sizeOf } from '../tensor';
+import { prepareTarget } from './export-target';
 import { loraFile } from './lora-export';
 import { misreadSettings } from './misread-settings';
 import { subjectWords } from './prompt';
@@ -45,6 +46,8 @@ export interface CheckpointExport {
   readonly out: string;
   /** Element type of the written weights; null: as the base has them. */
   readonly dtype: LoraDataType | null;
+  /** Whether a file that is there may be written over; default false. */
+  readonly overwrite?: boolean;
   readonly signal?: AbortSignal | undefined;
   onWarning?(message: string): void;
 }
@@ -56,7 +59,7 @@ export interface CheckpointExport {
  */
 export async function exportCheckpoint(
   subjects: readonly WeightedSubject[],
-  { out, dtype, signal, onWarning }: CheckpointExport,
+  { out, dtype, overwrite = false, signal, onWarning }: CheckpointExport,
   basePath: string,
 ): Promise<string> {
   refuseMixture(subjects, basePath);
@@ -76,7 +79,7 @@ export async function exportCheckpoint(
         `${basePath} reads text by a vocabulary of its own, and a single file has no place for one: name a folder, --out ${out.replace(/\.safetensors$/, '')}.`,
       );
     }
-    makeFolderOf(target);
+    prepareTarget(target, overwrite);
     const file = singleFileTensors(checkpoint, tensors);
     const said = { ...aboutFile(checkpoint, subjects), ...keptConfigs(checkpoint) };
     const misread = misreadSettings(checkpoint, placeholders(file), said);

@@ -3,7 +3,6 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { isPickle } from '../checkpoint/component-weights';
 import { openSafetensors, readFloat32, readTensor, writeSafetensors } from '../checkpoint/safetensors';
-import { makeFolderOf } from '../checkpoint/write-failure';
 import { InvalidOptionError, UnsupportedEmbeddingError } from '../errors';
 import type { BaseModel } from '../models/base-model';
 import type { TokenEmbedding } from '../sampling/text-encoder';
@@ -16,6 +15,7 @@ import {
   toDiffusersFiles,
   toWebUi,
 } from './embedding-file';
+import { prepareTarget } from './export-target';
 import type { Subject } from './subjects';
 
 /** In a subject's folder: the vectors for each text encoder, under its name. */
@@ -62,12 +62,17 @@ export function tokenEmbedding(subject: Subject): TokenEmbedding {
  * Writes it as `kohya`'s readers (AUTOMATIC1111's web UI, ComfyUI) take embeddings, or as diffusers does: a file, or
  * of XL two in a folder. Returns the path. Throws InvalidOptionError, DiskFullError, UnwritablePathError.
  */
-export function exportEmbedding(subject: Subject, format: 'kohya' | 'diffusers', out: string): string {
+export function exportEmbedding(
+  subject: Subject,
+  format: 'kohya' | 'diffusers',
+  out: string,
+  overwrite: boolean,
+): string {
   const rows = rowsOf(subject);
   const isFile = out.endsWith('.safetensors');
   if (format === 'kohya') {
     const path = resolve(isFile ? out : join(out, `${subject.name}.safetensors`));
-    makeFolderOf(path);
+    prepareTarget(path, overwrite);
     writeSafetensors(path, toWebUi(rows), { format: 'pt' });
     return path;
   }
@@ -78,11 +83,10 @@ export function exportEmbedding(subject: Subject, format: 'kohya' | 'diffusers',
       `An embedding for two text encoders is two files in diffusers' form, and ${basename(out)} is one: name a folder.`,
     );
   }
-  for (const [name, tensors] of files) {
-    const path = resolve(isFile ? out : join(out, name));
-    makeFolderOf(path);
-    writeSafetensors(path, tensors, { format: 'pt' });
-  }
+  const pathOf = (name: string) => resolve(isFile ? out : join(out, name));
+  // All of them before the first is written.
+  for (const [name] of files) prepareTarget(pathOf(name), overwrite);
+  for (const [name, tensors] of files) writeSafetensors(pathOf(name), tensors, { format: 'pt' });
   return resolve(files.length > 1 || isFile ? out : join(out, files[0]![0]));
 }
 

@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto';
 import { basename, join, resolve } from 'node:path';
 import { openCheckpoint } from '../checkpoint/checkpoint';
 import { openSafetensors, readTensor, safetensorsChunks, writeSafetensors } from '../checkpoint/safetensors';
-import { makeFolderOf } from '../checkpoint/write-failure';
 import { settingsMetadata } from '../lora/adapter-settings';
 import { kohyaMetadata, type MetadataBase } from '../lora/kohya-metadata';
 import { kohyaNaming, type LayerNaming } from '../lora/kohya-names';
@@ -12,6 +11,7 @@ import { loraModel, publishedXlModules } from '../lora/lora-model';
 import { fromOwnFile } from '../lora/read-lora';
 import { type LoraDataType, toDiffusers, toKohya } from '../lora/write-lora';
 import type { Tensor } from '../tensor';
+import { prepareTarget } from './export-target';
 import { subjectWords } from './prompt';
 import type { Subject } from './subjects';
 
@@ -25,6 +25,8 @@ export interface LoraExport {
   /** A `.safetensors` file, or a folder that gets one. */
   readonly out: string;
   readonly dtype: LoraDataType;
+  /** Whether a file that is there may be written over; default false. */
+  readonly overwrite?: boolean;
 }
 
 /**
@@ -33,12 +35,12 @@ export interface LoraExport {
  */
 export function exportLora(
   subject: Subject,
-  { format, out, dtype }: LoraExport,
+  { format, out, dtype, overwrite = false }: LoraExport,
   basePath: string | null,
 ): string {
   const usual = format === 'kohya' ? `${subject.name}.safetensors` : diffusersLoraFile;
   const path = resolve(out.endsWith('.safetensors') ? out : join(out, usual));
-  makeFolderOf(path);
+  prepareTarget(path, overwrite);
   const stored = openSafetensors(join(subject.folder, loraFile)).tensors;
   const layers = fromOwnFile(stored, readTensor);
   if (format === 'diffusers') {

@@ -13,9 +13,9 @@ import {
   writeLargeSafetensors,
   writeSafetensors,
 } from '../checkpoint/safetensors';
-import { makeFolderOf } from '../checkpoint/write-failure';
 import { BrokenFileError, NameTakenError } from '../errors';
 import type { StoredTensor } from '../tensor';
+import { prepareTarget } from './export-target';
 import { type Home, makeFolder } from './home';
 import { checkSubjectName } from './subject-name';
 import { createSubject, listSubjects, parseSubjectRecord, type Subject, subjectExists } from './subjects';
@@ -38,10 +38,15 @@ const late = ({ dtype, shape, ...stored }: StoredTensor) => ({
   make: () => readTensor({ dtype, shape, ...stored }).data,
 });
 
-/** Writes the file; returns its path. Throws DiskFullError, UnwritablePathError; the signal's reason, leaving nothing. */
-export async function exportArchive(subject: Subject, out: string, signal?: AbortSignal): Promise<string> {
+/** Writes the file; returns its path. Throws InvalidOptionError for one that is there, DiskFullError, UnwritablePathError; the signal's reason, leaving nothing. */
+export async function exportArchive(
+  subject: Subject,
+  out: string,
+  overwrite: boolean,
+  signal?: AbortSignal,
+): Promise<string> {
   const path = resolve(out.endsWith('.safetensors') ? out : join(out, `${subject.name}.subject.safetensors`));
-  makeFolderOf(path);
+  prepareTarget(path, overwrite);
   const found = weightFilesOf(subject.folder);
   const opened = found.map(({ file }) => ({
     file,

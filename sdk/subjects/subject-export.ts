@@ -14,6 +14,8 @@ export type ExportFormat = (typeof exportFormats)[number];
 export interface ExportOptions {
   /** Element type of the written tensors; by default float16 for a LoRA, and for a checkpoint what the base has. */
   readonly dtype?: LoraDataType | undefined;
+  /** Whether a file that is there may be written over; default false. A folder for a whole model is always a new one. */
+  readonly overwrite?: boolean | undefined;
   /** Stops a checkpoint's writing, which leaves nothing. */
   readonly signal?: AbortSignal | undefined;
   readonly onWarning?: ((message: string) => void) | undefined;
@@ -41,7 +43,7 @@ export async function exportSubjects(
   exported: readonly ExportedSubject[],
   format: ExportFormat,
   out: string,
-  { dtype, signal, onWarning }: ExportOptions = {},
+  { dtype, overwrite = false, signal, onWarning }: ExportOptions = {},
 ): Promise<string> {
   const subjects = exported.map(
     ({ name, weight }): WeightedSubject => ({ subject: readSubject(home, name), weight }),
@@ -61,7 +63,7 @@ export async function exportSubjects(
       `${out} would be of a format that is not written here: name a .safetensors file, which all programs of today read, or a folder.`,
     );
   }
-  if (format === 'subject') return exportArchive(first.subject, out, signal);
+  if (format === 'subject') return exportArchive(first.subject, out, overwrite, signal);
   const { name, kind } = first.subject;
   if (kind === 'full' && format === 'kohya') {
     throw new InvalidOptionError(
@@ -69,10 +71,11 @@ export async function exportSubjects(
       `@${name} was learned by changing the whole model, so there is no LoRA to write in ${format} names: export it with --format checkpoint.`,
     );
   }
-  if (kind === 'embedding' && format !== 'checkpoint') return exportEmbedding(first.subject, format, out);
+  if (kind === 'embedding' && format !== 'checkpoint')
+    return exportEmbedding(first.subject, format, out, overwrite);
   if (format === 'checkpoint' || kind === 'full') {
-    const how = { out, dtype: dtype ?? null, signal, ...(onWarning ? { onWarning } : {}) };
+    const how = { out, dtype: dtype ?? null, overwrite, signal, ...(onWarning ? { onWarning } : {}) };
     return exportCheckpoint(subjects, how, basePath!);
   }
-  return exportLora(first.subject, { format, out, dtype: dtype ?? 'float16' }, basePath);
+  return exportLora(first.subject, { format, out, dtype: dtype ?? 'float16', overwrite }, basePath);
 }

@@ -360,13 +360,18 @@ describe('learning and drawing', () => {
     const add = (file: string, name: string) =>
       call('subjects', 'import', join(folder, file), '--name', name, ...told);
     expect((await add('given.safetensors', 'rex')).code).toBe(0);
-    const out = (format: string, path: string) =>
+    const out = (format: string, path: string, ...more: string[]) =>
       call(
         ...['subjects', 'export', 'rex', '--format', format, '--out', join(folder, path)],
-        ...['--dtype', 'float32', '--home', own],
+        ...['--dtype', 'float32', '--home', own, ...more],
       );
     expect((await out('diffusers', 'folder')).code).toBe(0);
     expect((await out('kohya', 'again.safetensors')).code).toBe(0);
+    expect(await out('kohya', 'again.safetensors')).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/again\.safetensors is there already/),
+    });
+    expect((await out('kohya', 'again.safetensors', '--overwrite')).code).toBe(0);
     expect((await add('folder', 'mia')).code).toBe(0);
     expect((await add('again.safetensors', 'max')).code).toBe(0);
     const stored = (name: string) => readFileSync(join(own, 'subjects', name, 'lora.safetensors'));

@@ -438,3 +438,11 @@ function isAlive(pid: number): boolean {
     return false;
   }
 }
+
+test('an engine that was closed begins again with the next call', async () => {
+  const engine = engineWith();
+  await engine.generate({ prompt: 'a dog', seed: 1 });
+  await engine.close();
+  const [image] = await engine.generate({ prompt: 'a dog', seed: 2 });
+  expect(image!.seed).toBe(2);
+});

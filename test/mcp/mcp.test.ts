@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +13,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { createMcpServer, type HttpServer, serveHttp } from '../../adapters/mcp/index';
 import { writeSafetensors } from '../../sdk/checkpoint/safetensors';
+import { InvalidOptionError } from '../../sdk/errors';
 import { createHost, type Host, type HostOptions } from '../../sdk/operations/host';
 import { operations } from '../../sdk/operations/index';
 import type { JobView } from '../../sdk/operations/job-view';
@@ -139,7 +140,13 @@ describe('a conversation', () => {
       path: archive,
     });
     expect(words(exported)).toContain(archive);
-    expect(existsSync(archive)).toBe(true);
+    writeFileSync(archive, "somebody's work");
+    const again = { subject: 'rex', format: 'subject', path: archive };
+    const refused = await call(client, 'export_subject', again);
+    expect(words(refused)).toContain(`${archive} is there already`);
+    expect(readFileSync(archive, 'utf8')).toBe("somebody's work");
+    expect((await call(client, 'export_subject', { ...again, overwrite: true })).isError).toBeUndefined();
+    expect(readFileSync(archive).length).toBeGreaterThan(100);
     expect(words(await call(client, 'delete_subject', { subject: 'rex' }))).toBe('@rex is forgotten.');
   });
 
@@ -251,20 +258,7 @@ describe('what a model gets wrong it is told', () => {
       () => learn({ photos: ['/etc/passwd'] }),
       /outside the folders.*--allow-dir \/etc/,
     ],
-    [
-      'a way out',
-      'personalize_subject',
-      () => learn({ photos: [join(folder, 'photos/../../../etc/passwd')] }),
-      /outside the folders/,
-    ],
-    [
-      'a path elsewhere that is not there',
-      'personalize_subject',
-      () => learn({ photos: ['/etc/none/at/all'] }),
-      /outside the folders/,
-    ],
     ['a device', 'personalize_subject', () => learn({ photos: ['/dev/zero'] }), /outside the folders/],
-    ['a folder', 'personalize_subject', () => learn({ photos: [join(folder, 'photos')] }), /is no file/],
     [
       'a person without consent',
       'personalize_subject',
@@ -286,19 +280,6 @@ describe('what a model gets wrong it is told', () => {
       /no subject @rex/,
     ],
   ])('%s', async (_, name, input, message) => wrong(name, input(), message));
-
-  test('a link out of the folders, a device behind one, a text and a file of 31 MB', async () => {
-    const inside = (name: string) => join(folder, 'photos', name);
-    writeFileSync(join(folder, 'elsewhere', 'secret.png'), 'x');
-    symlinkSync(join(folder, 'elsewhere', 'secret.png'), inside('link.png'));
-    symlinkSync('/dev/zero', inside('zero.png'));
-    writeFileSync(inside('text.png'), 'this is a text, and no picture at all');
-    writeFileSync(inside('large.png'), new Uint8Array(31e6));
-    await wrong('personalize_subject', learn({ photos: [inside('link.png')] }), /outside the folders/);
-    await wrong('personalize_subject', learn({ photos: [inside('zero.png')] }), /outside the folders/);
-    await wrong('personalize_subject', learn({ photos: [inside('text.png')] }), /is no picture/);
-    await wrong('personalize_subject', learn({ photos: [inside('large.png')] }), /has 31 MB, at most 30/);
-  });
 
   test("what is another's is not there", async () => {
     const host = hostWith();
@@ -459,6 +440,13 @@ describe('over HTTP', () => {
     expect((await call(other, 'list_subjects')).structuredContent).toMatchObject({
       subjects: [{ subject: 'rex' }],
     });
+  });
+
+  test('a port that is in use is named', async () => {
+    const port = Number(new URL((await serveAt(null)).url).port);
+    const refused = serveHttp(hostWith(), { port, token: null, version: '0' });
+    await expect(refused).rejects.toThrow(InvalidOptionError);
+    await expect(refused).rejects.toThrow(`127.0.0.1:${port} is in use`);
   });
 
   test('others are turned away: no token, a wrong one, a page, another name, another place, an ended session', async () => {

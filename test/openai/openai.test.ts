@@ -1,10 +1,12 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI, { APIError, toFile } from 'openai';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type ImageServer, serveImages } from '../../adapters/openai/index';
+import { InvalidOptionError } from '../../sdk/errors';
 import { listJobs } from '../../sdk/jobs/jobs';
 import { createHost, type Host } from '../../sdk/operations/host';
 
@@ -69,6 +71,13 @@ test('a subject is a model, and its prompts are of it', async () => {
   await learn();
   const models = await client.models.list();
   expect(models.data.map(({ id }) => id)).toEqual(['dreambooth', 'dreambooth:rex']);
+  expect(await client.models.retrieve('dreambooth:rex')).toMatchObject({
+    id: 'dreambooth:rex',
+    object: 'model',
+  });
+  expect(await client.models.retrieve('dreambooth')).toMatchObject({ id: 'dreambooth' });
+  const unknown = await errorOf(client.models.retrieve('dreambooth:mia'));
+  expect(unknown).toMatchObject({ status: 404, code: 'model_not_found' });
   await client.images.generate({ prompt: 'in the snow', model: 'dreambooth:rex', user: 'ann' });
   const job = listJobs(host.home).at(-1)!;
   expect(job).toMatchObject({
@@ -111,10 +120,17 @@ describe("what is wrong comes back in OpenAI's form", () => {
   const generate = (more: object) => client.images.generate({ prompt: 'a dog', ...more } as never);
   test.each<[string, object, Partial<Record<keyof APIError, unknown>>]>([
     ['no prompt', { prompt: '' }, { status: 400, param: 'prompt' }],
-    ['too many', { n: 50 }, { status: 400, param: 'count' }],
+    ['too many', { n: 50 }, { status: 400, param: 'n', message: expect.stringMatching(/n is 50: give/) }],
+    ['too large', { size: '9000x64' }, { status: 400, param: 'size' }],
+    ['an answer in pieces', { stream: true }, { status: 400, param: 'stream' }],
     ['a size that is none', { size: 'large' }, { status: 400, param: 'size' }],
     ['an unknown model', { model: 'dall-e-3' }, { status: 404, code: 'model_not_found' }],
-    ['an unknown subject', { model: 'dreambooth:mia' }, { status: 400, code: 'unknown-subject' }],
+    [
+      'an unknown subject',
+      { model: 'dreambooth:mia' },
+      { status: 404, code: 'model_not_found', param: 'model' },
+    ],
+    ['an unknown subject in a prompt', { prompt: '@mia' }, { status: 400, code: 'unknown-subject' }],
     ['a transparent background', { background: 'transparent' }, { status: 400, param: 'background' }],
   ])('%s', async (_, more, wanted) => {
     expect(await errorOf(generate(more))).toMatchObject(wanted);
@@ -138,14 +154,45 @@ describe("what is wrong comes back in OpenAI's form", () => {
     expect((await post('/images/generations', { body: new Uint8Array(51e6) })).status).toBe(413);
   });
 
+  test('nothing at all, and another name of the server', async () => {
+    const asked = await fetch(`${server.url}/images/generations`, {
+      method: 'POST',
+      body: '{}',
+      headers: { authorization: 'Bearer secret' },
+    });
+    const { error } = (await asked.json()) as { error: { message: string; param: string } };
+    expect(error).toMatchObject({
+      param: 'prompt',
+      message: expect.stringMatching(/^prompt is missing: give /),
+    });
+    const named = await new Promise<string>((resolve) =>
+      request(`${server.url}/models`, { headers: { host: 'there.example.org' } }, (response) =>
+        response.setEncoding('utf8').on('data', resolve),
+      ).end(),
+    );
+    expect(named).toContain('--allow-host there.example.org');
+  });
+
   test('a text in place of a picture', async () => {
     writeFileSync(join(folder, 'text.png'), 'no picture');
     const image = await toFile(readFileSync(join(folder, 'text.png')), 'text.png', { type: 'image/png' });
-    expect(await errorOf(client.images.edit({ image, prompt: 'a dog' }))).toMatchObject({
-      status: 400,
-      param: 'image',
-    });
+    const error = await errorOf(client.images.edit({ image, prompt: 'a dog' }));
+    expect(error).toMatchObject({ status: 400, param: 'image' });
+    expect(error.message).toContain('image is no picture');
+    expect(error.message).not.toContain(folder);
   });
+});
+
+test('a port that is in use, and an address of another machine, are named', async () => {
+  const port = Number(new URL(server.url).port);
+  const refused = serveImages(host, { port, key: null });
+  await expect(refused).rejects.toThrow(InvalidOptionError);
+  await expect(refused).rejects.toThrow(
+    `127.0.0.1:${port} is in use by another program, or by this one started before: give another port, as ${port + 1}`,
+  );
+  await expect(serveImages(host, { port: 0, address: '192.0.2.1', key: null })).rejects.toThrow(
+    /192\.0\.2\.1 is no address of this machine/,
+  );
 });
 
 test('a key that was lost lets nobody in', async () => {

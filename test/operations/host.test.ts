@@ -1,11 +1,27 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { UnknownJobError, UnknownSubjectError } from '../../sdk/errors';
+import {
+  HostClosedError,
+  InvalidOptionError,
+  MissingFileError,
+  UnknownJobError,
+  UnknownSubjectError,
+} from '../../sdk/errors';
+import type { JobRecord } from '../../sdk/jobs/job-record';
+import { listJobs, readJob } from '../../sdk/jobs/jobs';
 import { createHost, type Host, type HostOptions } from '../../sdk/operations/host';
-import type { JobView } from '../../sdk/operations/job-view';
+import { type JobView, viewJob } from '../../sdk/operations/job-view';
 import type { Caller } from '../../sdk/operations/rights';
 
 const workerModule = join(import.meta.dirname, '../jobs/fake-work.mjs');
@@ -218,4 +234,55 @@ test('wrong arguments say which field, what was found and wanted, and give an ex
   );
   await expect(bad({ promt: 'a dog' })).rejects.toThrow(/did you mean prompt\?.*prompt is missing/s);
   await expect(bad({ prompt: 'x'.repeat(1e6) })).rejects.toThrow(/prompt is "x{56}… \(1000002 characters\)/);
+});
+
+test('a folder to allow that is not there is named', () => {
+  const missing = join(folder, 'none');
+  expect(() => hostWith({ allowFolders: [missing] })).toThrow(MissingFileError);
+  expect(() => hostWith({ allowFolders: [missing] })).toThrow(`There is no folder ${missing}`);
+});
+
+test('of a folder of photos all are kept with the job, and told what was passed over', async () => {
+  writeFileSync(join(folder, 'photos', 'notes.md'), 'no picture');
+  const job = await learn(hostWith({ runsJobs: false }), operator, { photos: [join(folder, 'photos')] });
+  expect(readdirSync(join(folder, 'home/jobs', job.job, 'photos'))).toEqual(['01']);
+  expect(job.warnings.join()).toContain('notes.md');
+});
+
+test('a job that has just begun is not told that it waits for itself', async () => {
+  const host = hostWith({ runsJobs: false });
+  const { job } = await learn(host, operator);
+  const record = readJob(host.home, job);
+  const running: JobRecord = { ...record, state: 'running' };
+  const other: JobRecord = { ...running, id: 'other-0001' };
+  const ahead = (...all: JobRecord[]) =>
+    viewJob(host.home, { list: () => all, get: () => undefined }, record).ahead;
+  expect(ahead(running)).toBe(0);
+  expect(ahead(running, other)).toBe(1);
+  expect(ahead(other, record)).toBe(1);
+});
+
+test('a host that is closed takes no calls, which nobody would answer', async () => {
+  const host = hostWith();
+  await host.close();
+  const asked = host.call('generate', { prompt: 'a dog', waitSeconds: 30 }, operator);
+  await expect(asked).rejects.toThrow(HostClosedError);
+  expect(listJobs(host.home)).toEqual([]);
+});
+
+test('an operation that there is not is answered with those there are', async () => {
+  const asked = hostWith().call('genrate', {}, operator);
+  await expect(asked).rejects.toThrow(InvalidOptionError);
+  await expect(asked).rejects.toThrow(/no operation genrate; did you mean generate\?/);
+  await expect(hostWith().call('sing', {}, operator)).rejects.toThrow(
+    /there are personalize, getJob, .*deleteSubject/,
+  );
+});
+
+test('whoever has no subject is told how one is learned where they ask', async () => {
+  const host = hostWith({ runsJobs: false });
+  const draw = (caller: Caller) => host.call('generate', { prompt: '@rex' }, caller);
+  await expect(draw(operator)).rejects.toThrow(/none yet: learn one with personalize_subject\./);
+  await expect(draw(ann)).rejects.toThrow(/none yet: learn one with \/dreambooth train\./);
+  await expect(draw({ ...operator, host: 'library' })).rejects.toThrow(/learn one with personalize\./);
 });

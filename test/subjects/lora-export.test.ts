@@ -22,11 +22,27 @@ const baseOf = (name: string) => join(import.meta.dirname, '../../fixtures/golde
 const written = (subject: Subject, how: Partial<LoraExport>, basePath: string | null = subject.base.path) => {
   const path = exportLora(
     subject,
-    { format: 'kohya', dtype: 'float16', out: join(folder, `${subject.name}.safetensors`), ...how },
+    {
+      format: 'kohya',
+      dtype: 'float16',
+      out: join(folder, `${subject.name}.safetensors`),
+      overwrite: true,
+      ...how,
+    },
     basePath,
   );
   return { path, ...openSafetensors(path) };
 };
+
+test('a file that is there is kept, unless it may be written over', () => {
+  const subject = learned(home, 'kept', randomLora(baseOf('sd15-tiny')), baseOf('sd15-tiny'));
+  const out = join(folder, 'mine');
+  const before = readFileSync(written(subject, { out }).path);
+  const again = () => written(subject, { out, dtype: 'float32', overwrite: false });
+  expect(again).toThrow(InvalidOptionError);
+  expect(again).toThrow(/mine\/kept\.safetensors is there already: .*--overwrite/);
+  expect(readFileSync(join(out, 'kept.safetensors')).equals(before)).toBe(true);
+});
 
 const families = [
   ['sd15-tiny', 'sd_v1', 'stable-diffusion-v1/lora', 'epsilon', 'False'],
