@@ -14,7 +14,7 @@ import { checkSettings, type PersonalizationSettings } from '../work/personaliza
 import type { SubjectDraft } from '../work/run-personalization';
 import { scoringEncoders, withEncoders } from '../work/scoring-encoders';
 import { autoencoderPath, baseName, basePath } from './base-path';
-import { continuedPhotos, continuedSettings, continuedSubject } from './continuation';
+import { continuedPhotos, continuedSettings, continuedSubject, refuseOtherClass } from './continuation';
 import type { PersonalizationRecord } from './job-record';
 import {
   clearJobFiles,
@@ -79,6 +79,7 @@ export async function startPersonalization(
     request.continueFrom === undefined ? undefined : continuedSubject(home, request.continueFrom);
   const { images, name = source?.name, identifier = source?.identifier ?? null } = request;
   const className = checkClass(request.className ?? source?.className ?? '');
+  if (source) refuseOtherClass(source, name ?? source.name, className);
   const given = checkSettings(request.settings ?? {});
   const settings = withEncoders(
     source

@@ -396,6 +396,20 @@ describe('what a caller can get wrong', () => {
     expect(listSubjects(one.home)).toHaveLength(3);
   });
 
+  test('another class does not take the place of what is gone on with, but may have a name of its own', async () => {
+    const one = engine();
+    await one.personalize(dog({ name: 'rex' }));
+    const on = (request: object) => one.personalize({ images: [], continueFrom: 'rex', ...request });
+    expect(await errorOf(on({ className: 'cat' }))).toMatchObject({
+      code: 'invalid-option',
+      message: expect.stringMatching(/class is "cat", and @rex was learned as "dog": leave the class out/),
+    });
+    expect(listSubjects(one.home)).toMatchObject([{ className: 'dog', steps: 10 }]);
+    expect(listJobs(one.home)).toHaveLength(1);
+    expect(await on({ className: 'cat', name: 'mia' })).toMatchObject({ name: 'mia', className: 'cat' });
+    expect(await on({ className: 'Dog' })).toMatchObject({ name: 'rex', className: 'Dog' });
+  });
+
   test('two at once under one name: one learns, the other is told', async () => {
     const one = engineWith();
     const results = await Promise.allSettled([1, 2].map(() => one.personalize(dog({ name: 'rex' }))));
