@@ -15,6 +15,7 @@ import { createEngineWorker } from './engine-worker';
 import {
   type GeneratedImage,
   type GenerateRequest,
+  type GenerateRunOptions,
   prepareGeneration,
   runGenerationRequest,
 } from './generation';
@@ -66,7 +67,7 @@ export interface Engine {
   /** Goes on with a job that was stopped, crashed or failed, to the same bits unless settings change. */
   resume(job: string, options?: RunOptions & ResumeChanges): Promise<Subject>;
   /** Rejects with UnknownSubjectError, InvalidOptionError, WrongBaseError, StoppedError, EngineCrashedError… */
-  generate(request: GenerateRequest, options?: RunOptions): Promise<GeneratedImage[]>;
+  generate(request: GenerateRequest, options?: GenerateRunOptions): Promise<GeneratedImage[]>;
   /**
    * How well models know `toy`, somebody of the embedded world, by the truth; a measurement for each source. Rejects
    * with UnknownSubjectError, InvalidOptionError (a step that was not kept), StoppedError…

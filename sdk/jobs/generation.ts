@@ -80,6 +80,11 @@ export interface GeneratedImage extends GeneratedPicture {
   save(path: string): Promise<void>;
 }
 
+export interface GenerateRunOptions extends RunOptions {
+  /** Each picture as soon as it is made: with a stop, or where a later one fails, they are all there is of the call. */
+  readonly onImage?: ((image: GeneratedImage) => void) | undefined;
+}
+
 /** Throws InvalidOptionError (a step that was not kept, too), UnknownSubjectError, WrongBaseError, MissingFileError. */
 export function prepareGeneration(
   home: Home,
@@ -181,7 +186,7 @@ export async function runGenerationRequest(
   task: GenerationRequest,
   worker: WorkerProcess,
   settings: EngineSettings,
-  run: RunOptions,
+  { onImage, ...run }: GenerateRunOptions,
 ): Promise<GeneratedImage[]> {
   const pictures: readonly GeneratedPicture[] = await askEngine(
     worker,
@@ -190,6 +195,7 @@ export async function runGenerationRequest(
     home,
     settings,
     run,
+    onImage && ((picture) => onImage(withSave(picture))),
   );
   return pictures.map(withSave);
 }

@@ -3,7 +3,7 @@ import { type Home, openHome } from '../subjects/home';
 import type { Subject } from '../subjects/subjects';
 import { checkSettings, type PersonalizationSettings } from '../work/personalization-settings';
 import { createEngine, type Engine } from './engine';
-import type { GeneratedImage, GenerateRequest } from './generation';
+import type { GeneratedImage, GenerateRequest, GenerateRunOptions } from './generation';
 import type { PersonalizationRequest, ResumeChanges } from './personalization';
 import type { RunOptions } from './run-options';
 import type { SubjectImage } from './subject-photos';
@@ -20,7 +20,7 @@ export type PersonalizeOptions = Omit<PersonalizationRequest, 'images' | 'classN
   RunOptions &
   EngineChoice;
 
-export type GenerateOptions = Omit<GenerateRequest, 'prompt'> & RunOptions & EngineChoice;
+export type GenerateOptions = Omit<GenerateRequest, 'prompt'> & GenerateRunOptions & EngineChoice;
 
 /**
  * Learns a subject from 1 to 20 photos (3 to 6 recommended; files, folders or bytes) and the noun for what it is.
@@ -62,8 +62,8 @@ export async function resumeJob(
  * the embedded base model. Rejects with a DreamBoothError; see `Engine.generate`.
  */
 export async function generate(prompt: string, options: GenerateOptions = {}): Promise<GeneratedImage[]> {
-  const { onProgress, signal, engine, home, ...request } = options;
-  return chooseEngine(engine, home).generate({ prompt, ...request }, { onProgress, signal });
+  const { onProgress, onImage, signal, engine, home, ...request } = options;
+  return chooseEngine(engine, home).generate({ prompt, ...request }, { onProgress, onImage, signal });
 }
 
 /** The engines behind these calls, by kind and home: the package's only state. */

@@ -206,7 +206,9 @@ export const runGeneration: RunGeneration = async (request, context) => {
       const finished = photo ? photo.finish(picture) : picture;
       const png = await encodePng(finished, pictureTexts({ ...record, seed, settings }));
       const size = { width: finished.width, height: finished.height };
-      pictures.push({ png, ...size, seed, prompt: request.prompt, settings });
+      const made = { png, ...size, seed, prompt: request.prompt, settings };
+      context.onPicture(made);
+      pictures.push(made);
     }
   }
   return pictures;

@@ -5,7 +5,7 @@ import { type Home, makeFolder } from '../subjects/home';
 import type { PersonalizationJob } from './personalization-job';
 import { createProgressMeter, type ProgressEvent } from './progress';
 import type { EmbeddingRequest, RunEmbedding } from './run-embedding';
-import type { GenerationRequest, RunGeneration } from './run-generation';
+import type { GeneratedPicture, GenerationRequest, RunGeneration } from './run-generation';
 import type { MeasurementRequest, RunMeasurement } from './run-measurement';
 import type { RunPersonalization } from './run-personalization';
 import { createLoadedModels, type WorkContext } from './work-context';
@@ -19,6 +19,9 @@ export interface WorkOrder<Task> {
   readonly threads: number | null;
   readonly memoryCheck: boolean;
 }
+
+/** What the work tells: its progress, and pictures. */
+export type WorkEvent = ProgressEvent | { readonly kind: 'picture-made'; readonly picture: GeneratedPicture };
 
 /** What does the work; a module that exports these can stand in for it (`workerModule` of an engine). */
 export interface Work {
@@ -35,7 +38,7 @@ export function createWorkerMethods(work: Work): WorkerMethods {
   const loadedModels = createLoadedModels(modelsKept);
   const context = (
     { home, folder, device, threads, memoryCheck }: WorkOrder<unknown>,
-    onEvent: (event: ProgressEvent) => void,
+    onEvent: (event: WorkEvent) => void,
     signal: AbortSignal,
   ): WorkContext => {
     const measure = createProgressMeter(() => performance.now());
@@ -51,6 +54,7 @@ export function createWorkerMethods(work: Work): WorkerMethods {
       onRecipe: (recipe) => onEvent({ kind: 'recipe-chosen', ...recipe }),
       onSample: (step, files, scores) =>
         onEvent({ kind: 'sample-made', step, files, ...(scores ? { scores } : {}) }),
+      onPicture: (picture) => onEvent({ kind: 'picture-made', picture }),
       onWarning: (message) => onEvent({ kind: 'warning-found', message }),
       signal,
       loadedModels,
