@@ -1,7 +1,7 @@
 import { EngineCrashedError, StoppedError } from '../errors';
 import { WorkerExitError, type WorkerProcess } from '../runtime/worker-process';
 import type { Home } from '../subjects/home';
-import type { GeneratedPicture } from '../work/run-generation';
+import type { GeneratedPicture } from '../work/generated-picture';
 import type { WorkEvent, WorkOrder } from '../work/work';
 import type { EngineSettings, RunOptions } from './run-options';
 

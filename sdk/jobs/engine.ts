@@ -1,8 +1,8 @@
 /** What hosts talk to: subjects learned and pictures made, one after another, away from the caller's event loop. */
 import { resolve } from 'node:path';
-import { StoppedError } from '../errors';
+import { InvalidOptionError, StoppedError } from '../errors';
 import type { ToyMeasurement } from '../evaluation/toybox-protocol';
-import type { Device } from '../runtime/session';
+import { type Device, devices } from '../runtime/session';
 import { type Home, openHome } from '../subjects/home';
 import type { Subject } from '../subjects/subjects';
 import type { ToySubject } from '../toybox/toy-subject';
@@ -20,6 +20,7 @@ import {
   runGenerationRequest,
 } from './generation';
 import { type Placement, readJob } from './jobs';
+import { refuseUnknownOptions } from './known-options';
 import { measuredModel, type ToySource } from './measured-model';
 import {
   finishedSubject,
@@ -88,7 +89,27 @@ export interface Engine {
   close(): Promise<void>;
 }
 
+const engineOptions: Readonly<Record<keyof EngineOptions, true>> = {
+  mode: true,
+  home: true,
+  base: true,
+  vae: true,
+  device: true,
+  threads: true,
+  memoryCheck: true,
+  oneAtATime: true,
+  stopPatience: true,
+  workerModule: true,
+};
+
+/** Throws InvalidOptionError for an option that there is not, and a device or a number of threads that cannot be. */
 export function createEngine(options: EngineOptions = {}): Engine {
+  refuseUnknownOptions('createEngine', options, engineOptions);
+  const { device, threads } = options;
+  if (device !== undefined && !devices.includes(device))
+    throw new InvalidOptionError('device', `device is "${device}": choose one of ${devices.join(', ')}.`);
+  if (threads !== undefined && !(Number.isSafeInteger(threads) && threads >= 1))
+    throw new InvalidOptionError('threads', `threads is ${threads}: give a whole number from 1 on.`);
   const home = openHome(options.home);
   const base = options.base ?? embeddedBase;
   const settings: EngineSettings = {
@@ -113,6 +134,11 @@ export function createEngine(options: EngineOptions = {}): Engine {
     },
     async resume(job, run = {}) {
       refuseStopped(run.signal);
+      if (typeof job !== 'string')
+        throw new InvalidOptionError(
+          'job',
+          `job is ${job}: give the id of a job, as "rex-1f3a"; list them with listJobs.`,
+        );
       const record = readJob(home, job);
       const finished = record.kind === 'personalize' ? finishedSubject(home, record) : undefined;
       if (finished !== undefined) return finished;

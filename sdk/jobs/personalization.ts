@@ -29,7 +29,7 @@ import {
 import { keepForJob, type NameReservation, reserveDefaultName, reserveName } from './name-reservation';
 import { workOn } from './run-job';
 import type { EngineSettings, RunOptions } from './run-options';
-import { readSubjectPhotos, refuseTooMany, type SubjectImage } from './subject-photos';
+import { imageList, readSubjectPhotos, refuseTooMany, type SubjectImage } from './subject-photos';
 import { packageVersions } from './versions';
 
 export interface PersonalizationRequest {
@@ -77,7 +77,8 @@ export async function startPersonalization(
 ): Promise<HeldPersonalization> {
   const source =
     request.continueFrom === undefined ? undefined : continuedSubject(home, request.continueFrom);
-  const { images, name = source?.name, identifier = source?.identifier ?? null } = request;
+  const images = imageList(request.images);
+  const { name = source?.name, identifier = source?.identifier ?? null } = request;
   const className = checkClass(request.className ?? source?.className ?? '');
   if (source) refuseOtherClass(source, name ?? source.name, className);
   const given = checkSettings(request.settings ?? {});
@@ -177,7 +178,7 @@ export function retakePersonalization(home: Home, id: string, changes: ResumeCha
   if (fixed !== undefined) {
     throw new InvalidOptionError(
       fixed,
-      `${fixed} cannot change while a subject is being learned; ${changeableSettings.join(', ')} can. Learn it anew for another ${fixed}.`,
+      `${fixed} cannot change while a subject is being learned; ${changeableSettings.join(', ')} can. To change ${fixed}, learn the subject anew.`,
     );
   }
   const held = holdPersonalization(home, id);
@@ -346,7 +347,13 @@ function countOn(folder: string, before: number): void {
 }
 
 /** What can be said without a tokenizer; the engine checks the rest. */
-function checkClass(className: string): string {
+function checkClass(className: unknown): string {
+  if (typeof className !== 'string' || /[{}]/.test(className)) {
+    throw new InvalidOptionError(
+      'class',
+      `The class is ${JSON.stringify(className)}: give a plain noun for what the subject is, as "dog"; {subject} and {class} belong in prompts.`,
+    );
+  }
   const words = className.trim().replace(/\s+/g, ' ');
   if (!/[\p{L}\p{N}]/u.test(words)) {
     throw new InvalidOptionError(

@@ -18,6 +18,18 @@ export interface SubjectPhoto extends PhotoSidecars {
 
 const mostPhotos = 20;
 
+/** What a caller in JavaScript may give: a list, or one photo by itself. Throws InvalidOptionError for anything else. */
+export function imageList(images: unknown): readonly SubjectImage[] {
+  const isImage = (one: unknown): one is SubjectImage =>
+    typeof one === 'string' || one instanceof URL || one instanceof Uint8Array;
+  if (isImage(images)) return [images];
+  if (Array.isArray(images) && images.every(isImage)) return images;
+  throw new InvalidOptionError(
+    'photos',
+    'The photos are no list of files: give paths, URLs of files or bytes, as ["rex/1.jpg", "rex/2.jpg"].',
+  );
+}
+
 /**
  * Reads the bytes of the photos that a caller names, and what lies beside them; they are decoded later, by the engine.
  * With `oneIsEnough` a single photo is no reason for a warning, without `captions` texts are left unread.

@@ -1,4 +1,5 @@
 /** The two calls that most programs need, on an engine that starts with the first of them. */
+import { InvalidOptionError } from '../errors';
 import { type Home, openHome } from '../subjects/home';
 import type { Subject } from '../subjects/subjects';
 import { checkSettings, type PersonalizationSettings } from '../work/personalization-settings';
@@ -7,6 +8,20 @@ import type { GeneratedImage, GenerateRequest, GenerateRunOptions } from './gene
 import type { PersonalizationRequest, ResumeChanges } from './personalization';
 import type { RunOptions } from './run-options';
 import type { SubjectImage } from './subject-photos';
+
+/** What `personalize` takes beside settings: a misspelt word may be one of these, too. */
+const optionNames = [
+  'name',
+  'identifier',
+  'base',
+  'vae',
+  'seed',
+  'continueFrom',
+  'onProgress',
+  'signal',
+  'engine',
+  'home',
+] as const;
 
 interface EngineChoice {
   /** An engine of your own, or which kind of default one; default `process`. */
@@ -34,10 +49,16 @@ export async function personalize(
 ): Promise<Subject> {
   const { name, identifier, base, vae, seed, continueFrom, onProgress, signal, engine, home, ...settings } =
     options;
+  if ('settings' in settings) {
+    throw new InvalidOptionError(
+      'settings',
+      'Settings are given directly here, beside the name: personalize(photos, "dog", { name: "rex", steps: 400 }). Under `settings` they go to engine.personalize.',
+    );
+  }
   const request = {
     images: subjectImages,
     className,
-    settings: checkSettings(settings),
+    settings: checkSettings(settings, optionNames),
     ...(name === undefined ? {} : { name }),
     ...(identifier === undefined ? {} : { identifier }),
     ...(base === undefined ? {} : { base }),

@@ -11,7 +11,8 @@ import type { Feeds, Session } from '../graph/session';
 import type { DataType, StoredTensor, Tensor } from '../tensor';
 import { cachedGraph } from './graph-cache';
 
-export type Device = 'cpu' | 'cuda' | 'webgpu';
+export const devices = ['cpu', 'cuda', 'webgpu'] as const;
+export type Device = (typeof devices)[number];
 
 export interface SessionOptions {
   /** Default `cpu`. Where another is asked for, a node that it cannot run is an error, not a silent copy to the CPU. */

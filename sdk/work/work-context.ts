@@ -1,7 +1,7 @@
 import type { Device } from '../runtime/session';
 import type { Home } from '../subjects/home';
+import type { GeneratedPicture } from './generated-picture';
 import type { Estimate, PhaseStep, RecipeChosen } from './progress';
-import type { GeneratedPicture } from './run-generation';
 import type { SampleScores } from './sample-scores';
 
 /** What a run is given beside its task. It lives in the engine's process. */

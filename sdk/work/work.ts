@@ -2,10 +2,11 @@
 import type { Device } from '../runtime/session';
 import type { WorkerMethods } from '../runtime/worker-main';
 import { type Home, makeFolder } from '../subjects/home';
+import type { GeneratedPicture } from './generated-picture';
 import type { PersonalizationJob } from './personalization-job';
 import { createProgressMeter, type ProgressEvent } from './progress';
 import type { EmbeddingRequest, RunEmbedding } from './run-embedding';
-import type { GeneratedPicture, GenerationRequest, RunGeneration } from './run-generation';
+import type { GenerationRequest, RunGeneration } from './run-generation';
 import type { MeasurementRequest, RunMeasurement } from './run-measurement';
 import type { RunPersonalization } from './run-personalization';
 import { createLoadedModels, type WorkContext } from './work-context';

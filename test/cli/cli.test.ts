@@ -90,6 +90,10 @@ describe('help', () => {
     expect(out).toMatch(/Commands:[\s\S]*Example:\n {2}\$ dreambooth personalize/);
   });
 
+  test('a group of the table says what its commands do', async () => {
+    expect((await call('--help')).out).toMatch(/^ {2}pictures\b.* get a picture/m);
+  });
+
   test('every command has an example that it understands itself', () => {
     const commands = createProgram(
       { stdout: process.stdout } as unknown as Session,
@@ -117,6 +121,9 @@ describe('wrong use: exit code 2, one sentence, where to look', () => {
     [['personalize', 'x.png'], /--class is missing: say what the subject is, as --class dog/],
     [['personalize', 'x.png', '--clas', 'dog'], /Unknown option '--clas'.*--class/is],
     [['generate', 'x', '--steps', 'many'], /Give a whole number/],
+    [['generate', 'x', '--steps', '-1'], /Give a whole number from 1 on/],
+    [['generate', 'x', '--threads', '0'], /Give a whole number from 1 on/],
+    [['generate', ''], /The prompt is "": say what to draw/],
     [['generate', 'x', '--out', 'picture.jpg'], /written as PNG/],
     [['personalize', 'x.png', '--class', 'dog', '--set', 'rank'], /--set rank is no key=value/],
     [

@@ -100,7 +100,9 @@ describe('an interrupt', () => {
     expect(job.state).toBe('stopped');
     const shown = await run({}, 'jobs', 'show', job.id);
     expect(shown.out).toContain(`Go on with: dreambooth resume ${job.id} --home ${home}`);
-    expect((await run({}, 'resume', job.id, '--set', 'rank=8')).err).toMatch(/rank cannot change/);
+    expect((await run({}, 'resume', job.id, '--set', 'rank=8')).err).toMatch(
+      /rank cannot change .*To change rank, learn the subject anew\./,
+    );
     expect((await run({}, 'resume', job.id, '--set', 'learningRate=1e-5')).code).toBe(0);
   });
 
@@ -144,7 +146,7 @@ describe('bad input: exit code, code, and what to do', () => {
       'wrong-use',
       /FILE.* is a file, not a folder|cannot be written/,
     ],
-    [['generate', 'a dog', '-n', '0'], 2, 'invalid-option', /count is 0/],
+    [['generate', 'a dog', '-n', '0'], 2, 'wrong-use', /Give a whole number from 1 on/],
     [['generate', 'a dog', '--scheduler', 'fast'], 2, 'invalid-option', /dpmpp-2m-karras/],
     [['resume', 'rex-0000'], 1, 'unknown-job', /no job "rex-0000"/],
     [['subjects', 'show', 'rax'], 1, 'unknown-subject', /There are .*@rex/],
