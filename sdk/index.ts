@@ -36,6 +36,7 @@ export {
   UnsupportedEmbeddingError,
   UnsupportedLoraError,
   UnsupportedModelError,
+  UnusableDeviceError,
   UnwritablePathError,
   WeightShapeError,
   WrongBaseError,

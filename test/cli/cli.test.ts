@@ -390,6 +390,23 @@ describe('learning and drawing', () => {
       /damaged.*not those that were exported/,
     );
     expect((await take('given.safetensors')).err).toMatch(/The name is missing.*--name rex/);
+    // Into a folder, as any path without .safetensors; what is said next is a path that is there.
+    const into = join(folder, 'max.subject');
+    const exported = await call(
+      'subjects',
+      'export',
+      'max',
+      '--format',
+      'subject',
+      '--out',
+      into,
+      '--home',
+      own,
+    );
+    expect(exported.err).toContain(`subjects import ${exported.out.trim()}`);
+    expect(existsSync(exported.out.trim())).toBe(true);
+    const third = join(folder, 'third');
+    expect(await call('subjects', 'import', into, '--home', third)).toMatchObject({ code: 0, err: '' });
     expect((await call('subjects', 'delete', 'max', '--home', own)).code).toBe(0);
     expect((await call('subjects', 'show', 'max', '--home', own)).err).toMatch(
       /There are @rex, @mia|There are @mia, @rex/,

@@ -356,6 +356,12 @@ describe('what a caller can get wrong', () => {
     ['photos that are none', { images: [3] as never }, InvalidOptionError, 'no list of files'],
     ['a class with a placeholder', { className: 'dog{subject}' }, InvalidOptionError, 'a plain noun'],
     ['a class that is no text', { className: 3 as never }, InvalidOptionError, 'a plain noun'],
+    [
+      'a file that is no photo',
+      { images: [engineSource] },
+      UnreadableImageError,
+      `${engineSource} cannot be read as a photo`,
+    ],
     ['an empty class', { className: '  ' }, InvalidOptionError, 'give the noun'],
     ['a class without letters', { className: '!?' }, InvalidOptionError, 'give the noun'],
     ['no base', { base: '/nowhere' }, MissingFileError, 'diffusers layout'],
