@@ -174,6 +174,20 @@ export class RuntimeFailedError extends DreamBoothError {
   }
 }
 
+/** The device that was asked for cannot compute here: take another, or add what it lacks. */
+export class UnusableDeviceError extends DreamBoothError {
+  readonly device: string;
+
+  constructor(device: string, reason: string, options?: ErrorOptions) {
+    super(
+      'unusable-device',
+      `The device ${device} cannot be used here: ${reason}. Take another, as cpu, or see what is missing: dreambooth doctor`,
+      options,
+    );
+    this.device = device;
+  }
+}
+
 /** A config asks for what is not implemented: change that key as the message says, or use another checkpoint. */
 export class UnsupportedConfigError extends DreamBoothError {
   readonly component: string;

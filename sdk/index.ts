@@ -37,6 +37,7 @@ export {
   UnsupportedEmbeddingError,
   UnsupportedLoraError,
   UnsupportedModelError,
+  UnusableDeviceError,
   UnwritablePathError,
   WeightShapeError,
   WrongBaseError,
@@ -55,7 +56,7 @@ export { diagnose } from './jobs/doctor';
 export type { Engine, EngineOptions } from './jobs/engine';
 // Host
 export { createEngine } from './jobs/engine';
-export type { GeneratedImage, GenerateRequest, PictureFile } from './jobs/generation';
+export type { GeneratedImage, GenerateRequest, GenerateRunOptions, PictureFile } from './jobs/generation';
 export type { JobQueue, RunJob } from './jobs/job-queue';
 export type {
   DrawingRecord,

@@ -1,6 +1,6 @@
-import { accessSync, constants, existsSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmdirSync, statSync } from 'node:fs';
 import { dirname, extname, join, resolve } from 'node:path';
-import type { GenerateRequest } from 'dreambooth';
+import type { GeneratedImage, GenerateRequest } from 'dreambooth';
 import { WrongUse } from './failures';
 import { given } from './personalize';
 import { homeArgument, quoted, type Session, type WorkOptions, withEngine } from './session';
@@ -45,8 +45,19 @@ export async function generateCommand(
   const fileOf = outputNames(prompt, options.out, count ?? 1);
   const { output } = session;
   output.started(null);
-  const images = await withEngine(session, options, (engine, run) =>
-    engine.generate(
+  const files: string[] = [];
+  const images = await withEngine(session, options, async (engine, run) => {
+    const unsaved = new AbortController();
+    let saving = Promise.resolve();
+    let last: number | undefined;
+    const save = async (image: GeneratedImage) => {
+      const file = fileOf(image.seed);
+      await image.save(file);
+      files.push(file);
+      last = image.seed;
+      output.picture(file, image.seed);
+    };
+    const drawing = engine.generate(
       {
         ...like,
         prompt,
@@ -55,15 +66,28 @@ export async function generateCommand(
         ...given({ image, mask, strength, batch, vae }),
         ...(vaeTiling === undefined ? {} : { vaeTiling: vaeTiling === 'on' }),
       },
-      run,
-    ),
-  );
-  const files: string[] = [];
-  for (const image of images) {
-    const file = fileOf(image.seed);
-    await image.save(file);
-    files.push(file);
-  }
+      {
+        ...run,
+        signal: AbortSignal.any([unsaved.signal, ...(run.signal ? [run.signal] : [])]),
+        // What is made is kept, whatever becomes of the rest; where one cannot be written, none is drawn after it.
+        onImage(image) {
+          saving = saving.then(() => save(image));
+          saving.catch(() => unsaved.abort());
+        },
+      },
+    );
+    try {
+      // What could not be written says more than the stop that it led to.
+      const [drawn, saved] = await Promise.allSettled([drawing, drawing.catch(() => {}).then(() => saving)]);
+      if (saved.status === 'rejected') throw saved.reason;
+      if (drawn.status === 'rejected') throw drawn.reason;
+      return drawn.value;
+    } catch (error) {
+      if (last !== undefined && files.length < (count ?? 1))
+        output.say(goOn(typed, options, last + 1, files.length, count ?? 1, fileOf));
+      throw error;
+    }
+  });
   const pictures = images.map(({ seed: own, width: w, height: h, settings }, i) => ({
     file: files[i],
     seed: own,
@@ -71,7 +95,7 @@ export async function generateCommand(
     height: h,
     settings,
   }));
-  output.done({ files, images: pictures }, files);
+  output.done({ files, images: pictures }, []);
   const last = images.at(-1)!.seed;
   const again = Object.entries(given({ base, vae, image, mask }))
     .map(([name, value]) => ` --${name} ${quoted(String(value))}`)
@@ -83,6 +107,29 @@ export async function generateCommand(
   output.say(
     `Next, four more: dreambooth generate ${same} -n 4 --seed ${last + 1}${again}${homeArgument(options)}`,
   );
+}
+
+/** How the rest is drawn, to the bit as it would have been. */
+function goOn(
+  typed: string | undefined,
+  options: GenerateOptions,
+  seed: number,
+  done: number,
+  count: number,
+  fileOf: (seed: number) => string,
+): string {
+  const { count: _count, seed: _seed, json: _json, memoryCheck, out, ...others } = options;
+  const rest = count - done;
+  // One picture alone would have the name that was given, without its seed.
+  const named =
+    out !== undefined && rest === 1 && extname(fileOf(seed)) === extname(out) ? fileOf(seed) : out;
+  const flags = Object.entries(given({ ...others, out: named })).map(
+    ([name, value]) =>
+      ` --${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} ${quoted(String(value))}`,
+  );
+  const prompt = typed === undefined ? '' : ` ${quoted(typed)}`;
+  const check = memoryCheck === false ? ' --no-memory-check' : '';
+  return `${done} of ${count} pictures are written. Go on with: dreambooth generate${prompt} --seed ${seed} -n ${rest}${flags.join('')}${check}`;
 }
 
 /** The request behind a picture. Throws WrongUse where it says nothing of how it was made. */
@@ -126,7 +173,8 @@ function refuseUnwritable(folder: string, out: string | undefined): void {
   while (!existsSync(there)) there = dirname(there);
   try {
     if (!statSync(there).isDirectory()) throw new Error('it is a file, not a folder');
-    accessSync(there, constants.W_OK);
+    // Tried rather than asked: not every system's permissions tell the truth (of /proc, of a full disk).
+    rmdirSync(mkdtempSync(join(there, '.dreambooth-')));
   } catch (cause) {
     throw new WrongUse(
       `--out ${out ?? '.'}: ${there} cannot be written to (${(cause as Error).message}); name another place`,

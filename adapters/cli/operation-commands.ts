@@ -18,7 +18,16 @@ export function addOperations(
     let parent = program;
     for (const word of words) {
       const known = parent.commands.find((command) => command.name() === word);
-      parent = known ?? group(describe(word, `commands for ${word}`, `dreambooth ${word} --help`, parent));
+      parent =
+        known ??
+        group(
+          describe(
+            word,
+            groupWords([...words].slice(0, words.indexOf(word) + 1), operations),
+            `dreambooth ${word} --help`,
+            parent,
+          ),
+        );
     }
     if (parent.commands.some((command) => command.name() === last)) continue;
     const command = describe(last, operation.words, exampleOf(operation, [...words, last]), parent);
@@ -38,6 +47,14 @@ export function addOperations(
       await run(session, key, input, options, operations);
     });
   }
+}
+
+/** What the operations of a group do, as "get a picture, …". */
+function groupWords(group: readonly string[], operations: Readonly<Record<string, Operation>>): string {
+  const titles = Object.values(operations)
+    .filter((operation) => nameAt(operation, 'cli')?.startsWith(`${group.join(' ')} `))
+    .map(({ title }) => title[0]!.toLowerCase() + title.slice(1));
+  return titles.join(', ');
 }
 
 async function run(

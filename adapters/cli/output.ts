@@ -21,6 +21,8 @@ export interface Output {
     fields: { readonly files: readonly string[] } & Readonly<Record<string, unknown>>,
     lines: readonly string[],
   ): void;
+  /** A picture that is written while others are still drawn. */
+  picture(file: string, seed: number): void;
   /** One entry of a listing. */
   row(row: object, line: string): void;
   warning(message: string): void;
@@ -120,6 +122,11 @@ export function createOutput(stdout: Stream, stderr: Stream, json: boolean): Out
       view.end();
       if (json) emit({ event: 'done', ...fields });
       else for (const line of lines) stdout.write(`${line}\n`);
+    },
+    picture(file, seed) {
+      view.interrupt();
+      if (json) emit({ event: 'picture', file, seed });
+      else stdout.write(`${file}\n`);
     },
     row(row, line) {
       if (json) emit(row);

@@ -49,7 +49,7 @@ export function createProgram(
       'the rare word that stands for it, "" for none (default: as the preset says)',
     )
     .option('--preset <name>', 'a named set of training settings (default: by the base model)')
-    .option('--steps <n>', 'training steps', whole)
+    .option('--steps <n>', 'training steps', positive)
     .option('--seed <n>', 'what makes the training repeatable', whole)
     .addOption(
       new Option('--prior <kind>', 'what keeps the class as it is').choices([
@@ -58,7 +58,7 @@ export function createProgram(
         'none',
       ]),
     )
-    .option('--checkpoint-every <n>', 'steps between checkpoints', whole)
+    .option('--checkpoint-every <n>', 'steps between checkpoints', positive)
     .addOption(
       new Option(
         '--keep <which>',
@@ -93,9 +93,9 @@ export function createProgram(
   )
     .argument('[prompt]', 'as "a photo of @rex in the snow"')
     .option('--like <picture>', 'prompt, seed and settings of this PNG, where nothing else is said')
-    .option('-n, --count <n>', 'how many pictures', whole)
+    .option('-n, --count <n>', 'how many pictures', positive)
     .option('--seed <n>', 'of the first picture; the next has the next (default: random)', whole)
-    .option('--steps <n>', 'sampling steps', whole)
+    .option('--steps <n>', 'sampling steps', positive)
     .option('--guidance <g>', 'how closely to follow the prompt', number)
     .option('--negative <text>', 'what the picture should not show')
     .option('--width <w>', 'in pixels', whole)
@@ -113,7 +113,7 @@ export function createProgram(
       'how much of the photo changes, above 0 to 1 (default: 0.8, with --mask 1)',
       number,
     )
-    .option('--batch <n>', 'pictures at a time (default: 1)', whole)
+    .option('--batch <n>', 'pictures at a time (default: 1)', positive)
     .addOption(
       new Option(
         '--vae-tiling <when>',
@@ -428,7 +428,7 @@ function computing(command: Command): Command {
     .addOption(
       new Option('--device <name>', 'where to compute (default: cpu)').choices(['cpu', 'cuda', 'webgpu']),
     )
-    .option('--threads <n>', 'threads to use (default: one a core)', whole)
+    .option('--threads <n>', 'threads to use (default: one a core)', positive)
     .option('--no-memory-check', 'try even what needs more memory than there is');
 }
 
@@ -452,12 +452,16 @@ function suggestion(word: string, group: Command): string {
   return meant === undefined ? `; there are ${names.join(', ')}` : `; did you mean ${meant}?`;
 }
 
-function whole(text: string): number {
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text))) {
-    throw new InvalidArgumentError('Give a whole number from 0 on.');
-  }
-  return Number(text);
-}
+const wholeFrom =
+  (least: number) =>
+  (text: string): number => {
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text)) || Number(text) < least) {
+      throw new InvalidArgumentError(`Give a whole number from ${least} on.`);
+    }
+    return Number(text);
+  };
+const whole = wholeFrom(0);
+const positive = wholeFrom(1);
 
 function number(text: string): number {
   const value = Number(text);

@@ -80,7 +80,7 @@ export async function exportCommand(
     });
     output.say(
       format === 'subject'
-        ? `Next, where it is to be drawn: dreambooth subjects import ${quoted(basename(path))}`
+        ? `Next, where it is to be drawn: dreambooth subjects import ${quoted(path)}`
         : `Next: in the other program write ${words.join(', ')}.`,
     );
   } finally {

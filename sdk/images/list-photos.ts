@@ -10,6 +10,10 @@ export interface PhotoList {
 
 /** HEIC is listed so that reading it can say what to do, rather than leave it out in silence. */
 const extensions = ['.jpg', '.jpeg', '.png', '.webp', '.tif', '.tiff', '.gif', '.avif', '.heic', '.heif'];
+
+/** Whether its name says that it is a photo. */
+export const hasPhotoName = (path: string): boolean => extensions.includes(extname(path).toLowerCase());
+
 const mostPhotos = 20;
 
 /**
@@ -59,7 +63,7 @@ function photosIn(folder: string, warnings: string[]): string[] {
   const entries = withoutSidecars(all);
   const isPhoto = (name: string) =>
     !name.startsWith('.') &&
-    extensions.includes(extname(name).toLowerCase()) &&
+    hasPhotoName(name) &&
     statSync(join(folder, name), { throwIfNoEntry: false })?.isFile() === true;
   const others = entries.filter((name) => !isPhoto(name) && !name.startsWith('.'));
   if (others.length > 0) warnings.push(`Passed over in ${folder}, not being photos: ${others.join(', ')}.`);

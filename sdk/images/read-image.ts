@@ -53,6 +53,11 @@ export async function readAlpha(
   };
 }
 
+/** Whether these bytes begin as a photo does: nothing is decoded. Throws UnreadableImageError. */
+export async function refuseNoPhoto(bytes: Uint8Array, name: string): Promise<void> {
+  await openPhoto(bytes, { name });
+}
+
 async function openPhoto(source: string | Uint8Array, options: Pick<ReadImageOptions, 'name'>) {
   const name =
     options.name ?? (typeof source === 'string' ? source : `the picture of ${source.length} bytes`);

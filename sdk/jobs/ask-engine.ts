@@ -1,8 +1,8 @@
 import { EngineCrashedError, StoppedError } from '../errors';
 import { WorkerExitError, type WorkerProcess } from '../runtime/worker-process';
 import type { Home } from '../subjects/home';
-import type { ProgressEvent } from '../work/progress';
-import type { WorkOrder } from '../work/work';
+import type { GeneratedPicture } from '../work/generated-picture';
+import type { WorkEvent, WorkOrder } from '../work/work';
 import type { EngineSettings, RunOptions } from './run-options';
 
 /** Work that is no job: it leaves nothing behind, and is asked for again when it breaks off. */
@@ -13,10 +13,15 @@ export async function askEngine<Task, Result>(
   home: Home,
   { device, threads, memoryCheck }: EngineSettings,
   { onProgress, signal }: RunOptions,
+  onPicture?: (picture: GeneratedPicture) => void,
 ): Promise<Result> {
   const order: WorkOrder<Task> = { task, home, folder: home.cache, device, threads, memoryCheck };
   try {
-    const onEvent = (event: unknown) => onProgress?.(event as ProgressEvent);
+    const onEvent = (told: unknown) => {
+      const event = told as WorkEvent;
+      if (event.kind === 'picture-made') onPicture?.(event.picture);
+      else onProgress?.(event);
+    };
     return (await worker.call(method, order, { onEvent, signal })) as Result;
   } catch (error) {
     if (signal?.aborted) throw new StoppedError(null, { cause: error });

@@ -22,6 +22,15 @@ export function continuedSubject(home: Home, typed: string): Subject {
   );
 }
 
+/** Throws InvalidOptionError where the subject would be replaced by one of another class under its own name. */
+export function refuseOtherClass(subject: Subject, name: string, className: string): void {
+  if (name !== subject.name || className.toLowerCase() === subject.className.toLowerCase()) return;
+  throw new InvalidOptionError(
+    'class',
+    `The class is "${className}", and @${name} was learned as "${subject.className}": leave the class out to go on with it, or give what is learned a name of its own.`,
+  );
+}
+
 /** What has the subject's words in it as they were. */
 const written: readonly string[] = ['instancePrompt', 'promptTemplates', 'classPrompt'];
 

@@ -6,7 +6,7 @@ import { writeFileAtomically } from '../checkpoint/atomic-file';
 import { JobStateError } from '../errors';
 import type { WorkerProcess } from '../runtime/worker-process';
 import type { Home } from '../subjects/home';
-import type { GeneratedPicture } from '../work/run-generation';
+import type { GeneratedPicture } from '../work/generated-picture';
 import { type GenerateRequest, type PictureFile, pictureOf, prepareGeneration } from './generation';
 import type { DrawingRecord, DrawnPicture } from './job-record';
 import { createDrawing, type HeldJob, holdJob, isKind, jobFolder, type Placement } from './jobs';

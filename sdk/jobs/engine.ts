@@ -1,8 +1,8 @@
 /** What hosts talk to: subjects learned and pictures made, one after another, away from the caller's event loop. */
 import { resolve } from 'node:path';
-import { StoppedError } from '../errors';
+import { InvalidOptionError, StoppedError } from '../errors';
 import type { ToyMeasurement } from '../evaluation/toybox-protocol';
-import type { Device } from '../runtime/session';
+import { type Device, devices } from '../runtime/session';
 import { type Home, openHome } from '../subjects/home';
 import type { Subject } from '../subjects/subjects';
 import type { ToySubject } from '../toybox/toy-subject';
@@ -15,10 +15,12 @@ import { createEngineWorker } from './engine-worker';
 import {
   type GeneratedImage,
   type GenerateRequest,
+  type GenerateRunOptions,
   prepareGeneration,
   runGenerationRequest,
 } from './generation';
 import { type Placement, readJob } from './jobs';
+import { refuseUnknownOptions } from './known-options';
 import { measuredModel, type ToySource } from './measured-model';
 import {
   finishedSubject,
@@ -66,7 +68,7 @@ export interface Engine {
   /** Goes on with a job that was stopped, crashed or failed, to the same bits unless settings change. */
   resume(job: string, options?: RunOptions & ResumeChanges): Promise<Subject>;
   /** Rejects with UnknownSubjectError, InvalidOptionError, WrongBaseError, StoppedError, EngineCrashedError… */
-  generate(request: GenerateRequest, options?: RunOptions): Promise<GeneratedImage[]>;
+  generate(request: GenerateRequest, options?: GenerateRunOptions): Promise<GeneratedImage[]>;
   /**
    * How well models know `toy`, somebody of the embedded world, by the truth; a measurement for each source. Rejects
    * with UnknownSubjectError, InvalidOptionError (a step that was not kept), StoppedError…
@@ -90,7 +92,27 @@ export interface Engine {
   close(): Promise<void>;
 }
 
+const engineOptions: Readonly<Record<keyof EngineOptions, true>> = {
+  mode: true,
+  home: true,
+  base: true,
+  vae: true,
+  device: true,
+  threads: true,
+  memoryCheck: true,
+  oneAtATime: true,
+  stopPatience: true,
+  workerModule: true,
+};
+
+/** Throws InvalidOptionError for an option that there is not, and a device or a number of threads that cannot be. */
 export function createEngine(options: EngineOptions = {}): Engine {
+  refuseUnknownOptions('createEngine', options, engineOptions);
+  const { device, threads } = options;
+  if (device !== undefined && !devices.includes(device))
+    throw new InvalidOptionError('device', `device is "${device}": choose one of ${devices.join(', ')}.`);
+  if (threads !== undefined && !(Number.isSafeInteger(threads) && threads >= 1))
+    throw new InvalidOptionError('threads', `threads is ${threads}: give a whole number from 1 on.`);
   const home = openHome(options.home);
   const base = options.base ?? embeddedBase;
   const settings: EngineSettings = {
@@ -115,6 +137,11 @@ export function createEngine(options: EngineOptions = {}): Engine {
     },
     async resume(job, run = {}) {
       refuseStopped(run.signal);
+      if (typeof job !== 'string')
+        throw new InvalidOptionError(
+          'job',
+          `job is ${job}: give the id of a job, as "rex-1f3a"; list them with listJobs.`,
+        );
       const record = readJob(home, job);
       const finished = record.kind === 'personalize' ? finishedSubject(home, record) : undefined;
       if (finished !== undefined) return finished;

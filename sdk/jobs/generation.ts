@@ -12,11 +12,13 @@ import type { Home } from '../subjects/home';
 import { mentionedNames, type ResolvedPrompt, resolvePrompt } from '../subjects/prompt';
 import { snapshotFolder } from '../subjects/snapshots';
 import { readSubject, type Subject } from '../subjects/subjects';
+import type { GeneratedPicture } from '../work/generated-picture';
 import type { PersonalizationSettings } from '../work/personalization-settings';
 import type { GivenPicture, PhotoRequest } from '../work/photo-request';
-import type { GeneratedPicture, GenerationRequest } from '../work/run-generation';
+import type { GenerationRequest } from '../work/run-generation';
 import { askEngine } from './ask-engine';
 import { autoencoderPath, baseName, basePath } from './base-path';
+import { refuseUnknownOptions } from './known-options';
 import type { EngineSettings, RunOptions } from './run-options';
 import { packageVersions } from './versions';
 
@@ -72,12 +74,40 @@ export interface GenerateRequest {
   readonly baseFingerprint?: string;
 }
 
+const requestOptions: Readonly<Record<keyof GenerateRequest, true>> = {
+  prompt: true,
+  count: true,
+  seed: true,
+  base: true,
+  vae: true,
+  steps: true,
+  guidanceScale: true,
+  negativePrompt: true,
+  width: true,
+  height: true,
+  scheduler: true,
+  guidanceRescale: true,
+  image: true,
+  mask: true,
+  strength: true,
+  batch: true,
+  vaeTiling: true,
+  clipSkip: true,
+  learned: true,
+  baseFingerprint: true,
+};
+
 /** A picture's file, or its bytes. */
 export type PictureFile = string | URL | Uint8Array;
 
 export interface GeneratedImage extends GeneratedPicture {
   /** Writes the PNG, whole or not at all; folders are made. Throws DiskFullError, UnwritablePathError. */
   save(path: string): Promise<void>;
+}
+
+export interface GenerateRunOptions extends RunOptions {
+  /** Each picture as soon as it is made: with a stop, or where a later one fails, they are all there is of the call. */
+  readonly onImage?: ((image: GeneratedImage) => void) | undefined;
 }
 
 /** Throws InvalidOptionError (a step that was not kept, too), UnknownSubjectError, WrongBaseError, MissingFileError. */
@@ -87,7 +117,9 @@ export function prepareGeneration(
   defaultBase: string,
   defaultVae?: string,
 ): GenerationRequest {
+  refuseUnknownOptions('generate', request, requestOptions);
   const { prompt, negativePrompt = '', learned } = request;
+  refuseNoText(prompt);
   const count = whole('count', request.count, 1, 1000) ?? 1;
   const seed = whole('seed', request.seed, 0, Number.MAX_SAFE_INTEGER - count) ?? randomInt(2 ** 31);
   const found = new Map<string, Subject>(
@@ -146,6 +178,14 @@ export function prepareGeneration(
   };
 }
 
+function refuseNoText(prompt: unknown): void {
+  if (typeof prompt === 'string' && prompt.trim() !== '') return;
+  throw new InvalidOptionError(
+    'prompt',
+    `The prompt is ${JSON.stringify(prompt)}: say what to draw, as "a photo of @rex in the snow".`,
+  );
+}
+
 /** The subject, with the weights of an earlier step in place of its last where one is named. */
 function asLearned(home: Home, { name, step }: NonNullable<GenerateRequest['learned']>): Subject {
   const subject = readSubject(home, name);
@@ -181,7 +221,7 @@ export async function runGenerationRequest(
   task: GenerationRequest,
   worker: WorkerProcess,
   settings: EngineSettings,
-  run: RunOptions,
+  { onImage, ...run }: GenerateRunOptions,
 ): Promise<GeneratedImage[]> {
   const pictures: readonly GeneratedPicture[] = await askEngine(
     worker,
@@ -190,6 +230,7 @@ export async function runGenerationRequest(
     home,
     settings,
     run,
+    onImage && ((picture) => onImage(withSave(picture))),
   );
   return pictures.map(withSave);
 }
@@ -249,7 +290,10 @@ function whole(option: string, value: number | undefined, least: number, most: n
 
 function share(option: string, value: number | undefined): number | undefined {
   if (value === undefined || (value >= 0 && value <= 1)) return value;
-  throw new InvalidOptionError(option, `${option} is ${value}: give a number from 0 to 1.`);
+  throw new InvalidOptionError(
+    option,
+    `${option} is ${value}: give a number ${option === 'strength' ? 'above 0' : 'from 0'} to 1.`,
+  );
 }
 
 function guidance(value: number | undefined): number | null {

@@ -1,3 +1,5 @@
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { InvalidOptionError, MissingFileError, StoppedError } from '../errors';
 import type { Home } from '../subjects/home';
 import { importSubject } from '../subjects/lora-import';
@@ -63,13 +65,14 @@ function whereThere(base: string): string | null {
 
 /**
  * Makes a subject of another program's LoRA or embedding, see `importSubject`, or of one that was exported whole, see
- * `importArchive`. Throws InvalidOptionError where the file does not say how it is called and what it is.
+ * `importArchive`. Of a folder that holds one of the latter, that is taken. Throws InvalidOptionError where the file does not say how it is called and what it is.
  */
 export function importLearned(
   home: Home,
-  file: string,
+  path: string,
   { base = embeddedBase, name, className, identifier }: ImportOptions = {},
 ): Subject {
+  const file = wholeSubjectOf(path);
   if (isArchive(file)) return importArchive(home, file, name);
   const rest = {
     name: told('name', name, 'rex'),
@@ -78,6 +81,15 @@ export function importLearned(
   };
   const remembered = baseName(home, base);
   return importSubject(home, file, { ...rest, base: remembered, basePath: basePath(remembered) });
+}
+
+/** Of a folder the one whole subject in it, as an export into a folder makes; else what was named. */
+function wholeSubjectOf(path: string): string {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return path;
+  const [only, ...others] = readdirSync(path)
+    .map((name) => join(path, name))
+    .filter(isArchive);
+  return only === undefined || others.length > 0 ? path : only;
 }
 
 function told(option: string, value: string | undefined, example: string): string {

@@ -14,7 +14,13 @@ import { checkSettings, type PersonalizationSettings } from '../work/personaliza
 import type { SubjectDraft } from '../work/run-personalization';
 import { scoringEncoders, withEncoders } from '../work/scoring-encoders';
 import { autoencoderPath, baseName, basePath } from './base-path';
-import { continuedPhotos, continuedSettings, continuedSubject, relearned } from './continuation';
+import {
+  continuedPhotos,
+  continuedSettings,
+  continuedSubject,
+  refuseOtherClass,
+  relearned,
+} from './continuation';
 import type { PersonalizationRecord } from './job-record';
 import {
   clearJobFiles,
@@ -35,7 +41,7 @@ import {
 } from './name-reservation';
 import { workOn } from './run-job';
 import type { EngineSettings, RunOptions } from './run-options';
-import { readSubjectPhotos, refuseTooMany, type SubjectImage } from './subject-photos';
+import { imageList, readSubjectPhotos, refuseTooMany, type SubjectImage } from './subject-photos';
 import { packageVersions } from './versions';
 
 export interface PersonalizationRequest {
@@ -94,11 +100,13 @@ export async function startPersonalization(
   const start = request.continueFrom === undefined ? undefined : continuedSubject(home, request.continueFrom);
   const anew = request.again === undefined ? undefined : readSubject(home, request.again.replace(/^@/, ''));
   const source = start ?? anew;
+  const images = imageList(request.images);
+  const { name = start?.name } = request;
+  const className = checkClass(request.className ?? source?.className ?? '');
+  if (start) refuseOtherClass(start, name ?? start.name, className);
   const given = checkSettings(request.settings ?? {});
   const afresh = anew && relearned(anew, given);
-  const { images, name = start?.name } = request;
   const identifier = request.identifier ?? start?.identifier ?? afresh?.identifier ?? null;
-  const className = checkClass(request.className ?? source?.className ?? '');
   const settings = withEncoders(
     start
       ? continuedSettings(start, given, { className, identifier: identifier ?? start.identifier })
@@ -198,7 +206,7 @@ export function retakePersonalization(home: Home, id: string, changes: ResumeCha
   if (fixed !== undefined) {
     throw new InvalidOptionError(
       fixed,
-      `${fixed} cannot change while a subject is being learned; ${changeableSettings.join(', ')} can. Learn it anew for another ${fixed}.`,
+      `${fixed} cannot change while a subject is being learned; ${changeableSettings.join(', ')} can. To change ${fixed}, learn the subject anew.`,
     );
   }
   const held = holdPersonalization(home, id);
@@ -354,7 +362,13 @@ function countOn(folder: string, before: number): void {
 }
 
 /** What can be said without a tokenizer; the engine checks the rest. */
-function checkClass(className: string): string {
+function checkClass(className: unknown): string {
+  if (typeof className !== 'string' || /[{}]/.test(className)) {
+    throw new InvalidOptionError(
+      'class',
+      `The class is ${JSON.stringify(className)}: give a plain noun for what the subject is, as "dog"; {subject} and {class} belong in prompts.`,
+    );
+  }
   const words = className.trim().replace(/\s+/g, ' ');
   if (!/[\p{L}\p{N}]/u.test(words)) {
     throw new InvalidOptionError(

@@ -4,7 +4,7 @@ import { DreamBoothError, EngineCrashedError, JobStateError, StoppedError } from
 import { WorkerExitError, type WorkerProcess } from '../runtime/worker-process';
 import type { Home } from '../subjects/home';
 import type { ProgressEvent } from '../work/progress';
-import type { WorkOrder } from '../work/work';
+import type { WorkEvent, WorkOrder } from '../work/work';
 import type { JobRecord } from './job-record';
 import { clearJobFiles, type HeldJob, takenOver } from './jobs';
 import type { EngineSettings, RunOptions } from './run-options';
@@ -58,7 +58,9 @@ export async function workOn<Task, Made, Result>(
     const order: WorkOrder<Task> = { task: task(), home, folder: held.folder, device, threads, memoryCheck };
     held.update({ state: 'running', warnings: [], error: null });
     const onEvent = (event: unknown) => {
-      const one = event as ProgressEvent;
+      const one = event as WorkEvent;
+      // A job keeps its pictures together, when it is done.
+      if (one.kind === 'picture-made') return;
       if (one.kind === 'step-end') told.progress = recorded(one);
       if (one.kind === 'warning-found') told.warnings = [...told.warnings, one.message];
       onProgress?.(one);

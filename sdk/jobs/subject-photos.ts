@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InvalidOptionError, MissingFileError } from '../errors';
-import { listPhotos } from '../images/list-photos';
+import { hasPhotoName, listPhotos } from '../images/list-photos';
+import { refuseNoPhoto } from '../images/read-image';
 import { embeddedBase } from './base-path';
 import { type PhotoSidecars, sidecarsOf } from './photo-sidecars';
 
@@ -18,10 +19,22 @@ export interface SubjectPhoto extends PhotoSidecars {
 
 const mostPhotos = 20;
 
+/** What a caller in JavaScript may give: a list, or one photo by itself. Throws InvalidOptionError for anything else. */
+export function imageList(images: unknown): readonly SubjectImage[] {
+  const isImage = (one: unknown): one is SubjectImage =>
+    typeof one === 'string' || one instanceof URL || one instanceof Uint8Array;
+  if (isImage(images)) return [images];
+  if (Array.isArray(images) && images.every(isImage)) return images;
+  throw new InvalidOptionError(
+    'photos',
+    'The photos are no list of files: give paths, URLs of files or bytes, as ["rex/1.jpg", "rex/2.jpg"].',
+  );
+}
+
 /**
  * Reads the bytes of the photos that a caller names, and what lies beside them; they are decoded later, by the engine.
  * With `oneIsEnough` a single photo is no reason for a warning, without `captions` texts are left unread.
- * Throws MissingFileError, BrokenFileError for a caption that is no text, and InvalidOptionError for none.
+ * Throws MissingFileError, UnreadableImageError for what neither is nor is called a photo, BrokenFileError for a caption that is no text, and InvalidOptionError for none.
  */
 export async function readSubjectPhotos(
   images: readonly SubjectImage[],
@@ -40,6 +53,8 @@ export async function readSubjectPhotos(
     }
     for (const path of list.photos) {
       const bytes = await readBytes(resolve(path));
+      // What is not even called a photo is looked at before there is a job and a model is loaded.
+      if (!hasPhotoName(path)) await refuseNoPhoto(bytes, path);
       photos.push({ ...photo(basename(path), bytes), ...sidecarsOf(path, captions) });
     }
   } else if (photos.length === 1 && !oneIsEnough) {

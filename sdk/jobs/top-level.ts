@@ -1,12 +1,28 @@
 /** The two calls that most programs need, on an engine that starts with the first of them. */
+import { InvalidOptionError } from '../errors';
 import { type Home, openHome } from '../subjects/home';
 import type { Subject } from '../subjects/subjects';
 import { checkSettings, type PersonalizationSettings } from '../work/personalization-settings';
 import { createEngine, type Engine } from './engine';
-import type { GeneratedImage, GenerateRequest } from './generation';
+import type { GeneratedImage, GenerateRequest, GenerateRunOptions } from './generation';
 import type { PersonalizationRequest, ResumeChanges } from './personalization';
 import type { RunOptions } from './run-options';
 import type { SubjectImage } from './subject-photos';
+
+/** What `personalize` takes beside settings: a misspelt word may be one of these, too. */
+const optionNames = [
+  'name',
+  'identifier',
+  'base',
+  'vae',
+  'seed',
+  'continueFrom',
+  'again',
+  'onProgress',
+  'signal',
+  'engine',
+  'home',
+] as const;
 
 interface EngineChoice {
   /** An engine of your own, or which kind of default one; default `process`. */
@@ -20,7 +36,7 @@ export type PersonalizeOptions = Omit<PersonalizationRequest, 'images' | 'classN
   RunOptions &
   EngineChoice;
 
-export type GenerateOptions = Omit<GenerateRequest, 'prompt'> & RunOptions & EngineChoice;
+export type GenerateOptions = Omit<GenerateRequest, 'prompt'> & GenerateRunOptions & EngineChoice;
 
 /**
  * Learns a subject from 1 to 20 photos (3 to 6 recommended; files, folders or bytes) and the noun for what it is.
@@ -46,10 +62,16 @@ export async function personalize(
     home,
     ...settings
   } = options;
+  if ('settings' in settings) {
+    throw new InvalidOptionError(
+      'settings',
+      'Settings are given directly here, beside the name: personalize(photos, "dog", { name: "rex", steps: 400 }). Under `settings` they go to engine.personalize.',
+    );
+  }
   const request = {
     images: subjectImages,
     className,
-    settings: checkSettings(settings),
+    settings: checkSettings(settings, optionNames),
     ...(name === undefined ? {} : { name }),
     ...(identifier === undefined ? {} : { identifier }),
     ...(base === undefined ? {} : { base }),
@@ -75,8 +97,8 @@ export async function resumeJob(
  * the embedded base model. Rejects with a DreamBoothError; see `Engine.generate`.
  */
 export async function generate(prompt: string, options: GenerateOptions = {}): Promise<GeneratedImage[]> {
-  const { onProgress, signal, engine, home, ...request } = options;
-  return chooseEngine(engine, home).generate({ prompt, ...request }, { onProgress, signal });
+  const { onProgress, onImage, signal, engine, home, ...request } = options;
+  return chooseEngine(engine, home).generate({ prompt, ...request }, { onProgress, onImage, signal });
 }
 
 /** The engines behind these calls, by kind and home: the package's only state. */

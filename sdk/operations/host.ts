@@ -95,7 +95,7 @@ export interface Host {
 const watchInterval = 250;
 const pruneInterval = 3600e3;
 
-/** Throws InvalidOptionError for a home that cannot be written to, MissingFileError for a folder that is not there. */
+/** Throws UnwritablePathError for a home that cannot be written to, MissingFileError for a folder that is not there. */
 export function createHost(options: HostOptions = {}): Host {
   const home = openHome(options.home);
   const jobs = createJobIndex(home);

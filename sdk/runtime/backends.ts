@@ -25,8 +25,8 @@ export async function listBackends(): Promise<readonly Backend[]> {
     });
 }
 
-/** The provider that runs wherever the package does needs nothing; CUDA's library is not in the npm package. */
-function whatIsMissing(name: string): string | null {
+/** In words; null where nothing is. The provider that runs wherever the package does needs nothing; CUDA's library is not in the npm package. */
+export function whatIsMissing(name: string): string | null {
   if (name === 'webgpu') return process.platform === 'linux' && !hasVulkan() ? vulkanMissing : null;
   if (name !== 'cuda') return null;
   const folder = libraryFolder();

@@ -2,16 +2,18 @@
 import { realpathSync } from 'node:fs';
 import { dirname, relative, sep } from 'node:path';
 import * as ort from 'onnxruntime-node';
-import { RuntimeFailedError } from '../errors';
+import { RuntimeFailedError, UnusableDeviceError } from '../errors';
 import { asItRan } from '../graph/execution-order';
 import type { Value } from '../graph/graph';
 import { storedWeights } from '../graph/lowering';
 import { type OnnxModel, writeOnnxModel } from '../graph/onnx-model';
 import type { Feeds, Session } from '../graph/session';
 import type { DataType, StoredTensor, Tensor } from '../tensor';
+import { whatIsMissing } from './backends';
 import { cachedGraph } from './graph-cache';
 
-export type Device = 'cpu' | 'cuda' | 'webgpu';
+export const devices = ['cpu', 'cuda', 'webgpu'] as const;
+export type Device = (typeof devices)[number];
 
 export interface SessionOptions {
   /** Default `cpu`. Where another is asked for, a node that it cannot run is an error, not a silent copy to the CPU. */
@@ -61,7 +63,7 @@ export async function createSession<Name extends string>(
   });
   const settings = sessionOptions(root, { ...options, weights });
   const cache = weights === 'mapped' ? options.graphCache : undefined;
-  const { native, cached } = await loading(() => load(model.bytes, settings, cache));
+  const { native, cached } = await loading(options.device ?? 'cpu', () => load(model.bytes, settings, cache));
   options.onLoaded?.({ seconds: (performance.now() - begun) / 1000, cached, weights });
   const outputNames = Object.entries<string>(model.outputNames) as [Name, string][];
   const fetches = [...new Set(outputNames.map(([, onnxName]) => onnxName))];
@@ -192,10 +194,18 @@ function toNative(model: OnnxModel, feeds: Feeds): Record<string, ort.Tensor> {
 const fromNative = (tensor: ort.Tensor): Tensor =>
   ({ dtype: tensor.type as DataType, shape: tensor.dims, data: tensor.data }) as Tensor;
 
-async function loading<T>(load: () => Promise<T>): Promise<T> {
+/** How onnxruntime tells that a provider itself cannot start, whatever the graph. */
+const noProvider =
+  /AppendExecutionProvider|Failed to load (shared )?library|WebGPU adapter|no CUDA-capable|CUDA driver version|backend not found/i;
+
+async function loading<T>(device: Device, load: () => Promise<T>): Promise<T> {
   try {
     return await load();
   } catch (cause) {
+    if (device !== 'cpu' && noProvider.test(reason(cause))) {
+      const why = whatIsMissing(device)?.split('. ')[0] ?? reason(cause).split('\n')[0]!;
+      throw new UnusableDeviceError(device, why, { cause });
+    }
     throw new RuntimeFailedError(`onnxruntime could not load the graph: ${reason(cause)}`, { cause });
   }
 }

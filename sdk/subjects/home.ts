@@ -2,7 +2,7 @@ import { accessSync, constants } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { makeFolders, writeFailure } from '../checkpoint/write-failure';
-import { DiskFullError, InvalidOptionError } from '../errors';
+import { DiskFullError, UnwritablePathError } from '../errors';
 
 /** Where subjects, jobs and caches live. Nothing is created before it is written to. */
 export interface Home {
@@ -42,7 +42,7 @@ export function defaultHomeFolder(
   return join(environment['XDG_DATA_HOME'] || join(user, '.local', 'share'), 'dreambooth');
 }
 
-/** Makes a folder of the home. Throws InvalidOptionError where the home cannot be written to, DiskFullError. */
+/** Makes a folder of the home. Throws UnwritablePathError where the home cannot be written to, DiskFullError. */
 export function makeFolder(folder: string): string {
   try {
     makeFolders(folder);
@@ -50,8 +50,8 @@ export function makeFolder(folder: string): string {
   } catch (cause) {
     const failure = writeFailure(folder, cause);
     if (failure instanceof DiskFullError) throw failure;
-    throw new InvalidOptionError(
-      'home',
+    throw new UnwritablePathError(
+      folder,
       `${folder} cannot be written to (${(cause as Error).message}): give another home folder with --home or DREAMBOOTH_HOME.`,
       { cause },
     );

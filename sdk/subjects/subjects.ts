@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { writeFileAtomically } from '../checkpoint/atomic-file';
 import { readJsonFile } from '../checkpoint/json-file';
+import { writeFailure } from '../checkpoint/write-failure';
 import { BrokenFileError, NameTakenError, UnknownSubjectError } from '../errors';
 import { type Home, makeFolder } from './home';
 import { checkSubjectName, nearestFirst } from './subject-name';
@@ -156,7 +157,7 @@ export function listSubjects(home: Home, onBroken?: (error: BrokenFileError) => 
   return subjects.sort((a, b) => (a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : 0));
 }
 
-/** Throws UnknownSubjectError, InvalidNameError, NameTakenError. */
+/** Throws UnknownSubjectError, InvalidNameError, NameTakenError, UnwritablePathError. */
 export function renameSubject(home: Home, name: string, newName: string): Subject {
   const { folder } = readSubject(home, name);
   checkSubjectName(newName);
@@ -167,7 +168,7 @@ export function renameSubject(home: Home, name: string, newName: string): Subjec
   return readSubject(home, newName);
 }
 
-/** Throws UnknownSubjectError. */
+/** Throws UnknownSubjectError, UnwritablePathError. */
 export function deleteSubject(home: Home, name: string): void {
   if (!isName(name) || lstatSync(join(home.subjects, name), { throwIfNoEntry: false }) === undefined) {
     throw new UnknownSubjectError(name, nearestFirst(name, subjectNames(home)));
@@ -175,8 +176,12 @@ export function deleteSubject(home: Home, name: string): void {
   forgetReplaced(home, name);
   // First out of sight in one step, so that being ended half-way leaves no half a subject.
   const doomed = join(home.subjects, `.deleted-${randomBytes(6).toString('hex')}`);
-  renameSync(join(home.subjects, name), doomed);
-  rmSync(doomed, { recursive: true, force: true });
+  try {
+    renameSync(join(home.subjects, name), doomed);
+    rmSync(doomed, { recursive: true, force: true });
+  } catch (cause) {
+    throw writeFailure(join(home.subjects, name), cause);
+  }
 }
 
 /** Where a subject is while another takes its place. */
@@ -226,7 +231,9 @@ function moveToName(home: Home, name: string, folder: string): void {
     }
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'EPERM') throw error;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'EPERM') throw writeFailure(target, error);
+    // Windows says so of a folder that is there; elsewhere it is what it says.
+    if (code === 'EPERM' && !existsSync(target)) throw writeFailure(target, error);
   }
   throw new NameTakenError(
     name,

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { InvalidOptionError } from '../errors';
 import { type LearningRateScheduleName, learningRateScheduleNames } from '../optimizers/learning-rate';
 import { type SchedulerName, schedulerNames } from '../schedulers/index';
-import { likelyMeant } from '../subjects/subject-name';
+import { likelyMeant, nearestFirst } from '../subjects/subject-name';
 import type { SettingValue } from '../subjects/subjects';
 import { type PresetName, presetNames } from '../training/presets';
 import { valueWords } from './value-words';
@@ -128,17 +128,24 @@ export const settingNames = Object.keys(
 
 /**
  * Checks settings of unknown origin. Throws InvalidOptionError naming the setting, what was found, what is wanted,
- * and for an unknown name the likeliest of those there are.
+ * and for an unknown name the likeliest of those there are, the caller's own `options` among them.
  */
-export function checkSettings(settings: Readonly<Record<string, unknown>>): PersonalizationSettings {
+export function checkSettings(
+  settings: Readonly<Record<string, unknown>>,
+  options: readonly string[] = [],
+): PersonalizationSettings {
   const known: Record<string, SettingValue> = {};
   for (const [name, value] of Object.entries(settings)) {
     if (value === undefined) continue;
     if (!Object.hasOwn(personalizationSettings.shape, name)) {
-      const meant = likelyMeant(name, settingNames);
+      const names = [...options, ...settingNames];
+      const meant = likelyMeant(name, names);
       const hint =
-        meant === undefined ? `Settings are ${settingNames.join(', ')}` : `Did you mean "${meant}"?`;
-      throw new InvalidOptionError(name, `There is no training setting "${name}". ${hint}`);
+        meant === undefined
+          ? `The nearest are ${nearestFirst(name, names).slice(0, 3).join(', ')}; README lists all.`
+          : `Did you mean "${meant}"?`;
+      const what = options.length > 0 ? 'option or training setting' : 'training setting';
+      throw new InvalidOptionError(name, `There is no ${what} "${name}". ${hint}`);
     }
     const schema = personalizationSettings.shape[name as PersonalizationSettingName];
     const isText = schema instanceof z.ZodArray && typeof value === 'string';

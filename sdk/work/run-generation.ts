@@ -13,8 +13,9 @@ import { checkClipSkip, tokenizeChunks } from '../models/text-condition';
 import type { SchedulerName } from '../schedulers/index';
 import { withoutZeroTerminalSnr } from '../schedulers/zero-terminal-snr';
 import { tokenEmbedding } from '../subjects/embedding-subject';
-import type { SettingValue, Subject } from '../subjects/subjects';
+import type { Subject } from '../subjects/subjects';
 import { foretellDrawing } from './estimate';
+import type { GeneratedPicture } from './generated-picture';
 import { latentSize, loadPipeline, openBase, usualSide, wantsTiles } from './loaded-base';
 import { type PhotoRequest, preparePhoto, refuseMissingMask } from './photo-request';
 import { pictureTexts } from './picture-record';
@@ -60,19 +61,6 @@ export interface GenerationRequest {
   readonly baseFingerprint: string | null;
   /** Written into the pictures. */
   readonly versions: Readonly<Record<string, string>>;
-}
-
-/** A picture as it leaves the engine. */
-export interface GeneratedPicture {
-  /** A PNG file's bytes, what made it in its texts. */
-  readonly png: Uint8Array;
-  readonly width: number;
-  readonly height: number;
-  readonly seed: number;
-  /** As typed. */
-  readonly prompt: string;
-  /** In effect, defaults written out. */
-  readonly settings: Readonly<Record<string, SettingValue>>;
 }
 
 /**
@@ -206,7 +194,9 @@ export const runGeneration: RunGeneration = async (request, context) => {
       const finished = photo ? photo.finish(picture) : picture;
       const png = await encodePng(finished, pictureTexts({ ...record, seed, settings }));
       const size = { width: finished.width, height: finished.height };
-      pictures.push({ png, ...size, seed, prompt: request.prompt, settings });
+      const made = { png, ...size, seed, prompt: request.prompt, settings };
+      context.onPicture(made);
+      pictures.push(made);
     }
   }
   return pictures;

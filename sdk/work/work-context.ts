@@ -1,5 +1,6 @@
 import type { Device } from '../runtime/session';
 import type { Home } from '../subjects/home';
+import type { GeneratedPicture } from './generated-picture';
 import type { Estimate, PhaseStep, RecipeChosen } from './progress';
 import type { SampleScores } from './sample-scores';
 
@@ -21,6 +22,8 @@ export interface WorkContext {
   readonly onRecipe: (recipe: Omit<RecipeChosen, 'kind'>) => void;
   /** Pictures of a training as it is, and where they are. */
   readonly onSample: (step: number, files: readonly string[], scores?: SampleScores) => void;
+  /** A picture of a generation as soon as it is made, so that none is lost with those that follow. */
+  readonly onPicture: (picture: GeneratedPicture) => void;
   /** Of a large base, before anything of it is loaded; then how long its start takes. */
   readonly onEstimate: (estimate: Estimate) => void;
   readonly onTimed: (what: string, seconds: number) => void;

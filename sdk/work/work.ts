@@ -2,6 +2,7 @@
 import type { Device } from '../runtime/session';
 import type { WorkerMethods } from '../runtime/worker-main';
 import { type Home, makeFolder } from '../subjects/home';
+import type { GeneratedPicture } from './generated-picture';
 import type { PersonalizationJob } from './personalization-job';
 import { createProgressMeter, type ProgressEvent } from './progress';
 import type { EmbeddingRequest, RunEmbedding } from './run-embedding';
@@ -20,6 +21,9 @@ export interface WorkOrder<Task> {
   readonly memoryCheck: boolean;
 }
 
+/** What the work tells: its progress, and pictures. */
+export type WorkEvent = ProgressEvent | { readonly kind: 'picture-made'; readonly picture: GeneratedPicture };
+
 /** What does the work; a module that exports these can stand in for it (`workerModule` of an engine). */
 export interface Work {
   readonly runPersonalization: RunPersonalization;
@@ -35,7 +39,7 @@ export function createWorkerMethods(work: Work): WorkerMethods {
   const loadedModels = createLoadedModels(modelsKept);
   const context = (
     { home, folder, device, threads, memoryCheck }: WorkOrder<unknown>,
-    onEvent: (event: ProgressEvent) => void,
+    onEvent: (event: WorkEvent) => void,
     signal: AbortSignal,
   ): WorkContext => {
     const measure = createProgressMeter(() => performance.now());
@@ -51,6 +55,7 @@ export function createWorkerMethods(work: Work): WorkerMethods {
       onRecipe: (recipe) => onEvent({ kind: 'recipe-chosen', ...recipe }),
       onSample: (step, files, scores) =>
         onEvent({ kind: 'sample-made', step, files, ...(scores ? { scores } : {}) }),
+      onPicture: (picture) => onEvent({ kind: 'picture-made', picture }),
       onWarning: (message) => onEvent({ kind: 'warning-found', message }),
       signal,
       loadedModels,

@@ -90,6 +90,10 @@ describe('help', () => {
     expect(out).toMatch(/Commands:[\s\S]*Example:\n {2}\$ dreambooth personalize/);
   });
 
+  test('a group of the table says what its commands do', async () => {
+    expect((await call('--help')).out).toMatch(/^ {2}pictures\b.* get a picture/m);
+  });
+
   test('every command has an example that it understands itself', () => {
     const commands = createProgram(
       { stdout: process.stdout } as unknown as Session,
@@ -117,6 +121,9 @@ describe('wrong use: exit code 2, one sentence, where to look', () => {
     [['personalize', 'x.png'], /--class is missing: say what the subject is, as --class dog/],
     [['personalize', 'x.png', '--clas', 'dog'], /Unknown option '--clas'.*--class/is],
     [['generate', 'x', '--steps', 'many'], /Give a whole number/],
+    [['generate', 'x', '--steps', '-1'], /Give a whole number from 1 on/],
+    [['generate', 'x', '--threads', '0'], /Give a whole number from 1 on/],
+    [['generate', ''], /The prompt is "": say what to draw/],
     [['generate', 'x', '--out', 'picture.jpg'], /written as PNG/],
     [['personalize', 'x.png', '--class', 'dog', '--set', 'rank'], /--set rank is no key=value/],
     [
@@ -406,6 +413,23 @@ describe('learning and drawing', () => {
       /damaged.*not those that were exported/,
     );
     expect((await take('given.safetensors')).err).toMatch(/The name is missing.*--name rex/);
+    // Into a folder, as any path without .safetensors; what is said next is a path that is there.
+    const into = join(folder, 'max.subject');
+    const exported = await call(
+      'subjects',
+      'export',
+      'max',
+      '--format',
+      'subject',
+      '--out',
+      into,
+      '--home',
+      own,
+    );
+    expect(exported.err).toContain(`subjects import ${exported.out.trim()}`);
+    expect(existsSync(exported.out.trim())).toBe(true);
+    const third = join(folder, 'third');
+    expect(await call('subjects', 'import', into, '--home', third)).toMatchObject({ code: 0, err: '' });
     expect((await call('subjects', 'delete', 'max', '--home', own)).code).toBe(0);
     expect((await call('subjects', 'show', 'max', '--home', own)).err).toMatch(
       /There are @rex, @mia|There are @mia, @rex/,

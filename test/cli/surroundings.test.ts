@@ -1,6 +1,6 @@
 /** Terminal, pipes, Ctrl-C and bad input, on work that is none: test/jobs/fake-work.mjs. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -100,7 +100,9 @@ describe('an interrupt', () => {
     expect(job.state).toBe('stopped');
     const shown = await run({}, 'jobs', 'show', job.id);
     expect(shown.out).toContain(`Go on with: dreambooth resume ${job.id} --home ${home}`);
-    expect((await run({}, 'resume', job.id, '--set', 'rank=8')).err).toMatch(/rank cannot change/);
+    expect((await run({}, 'resume', job.id, '--set', 'rank=8')).err).toMatch(
+      /rank cannot change .*To change rank, learn the subject anew\./,
+    );
     expect((await run({}, 'resume', job.id, '--set', 'learningRate=1e-5')).code).toBe(0);
   });
 
@@ -144,7 +146,7 @@ describe('bad input: exit code, code, and what to do', () => {
       'wrong-use',
       /FILE.* is a file, not a folder|cannot be written/,
     ],
-    [['generate', 'a dog', '-n', '0'], 2, 'invalid-option', /count is 0/],
+    [['generate', 'a dog', '-n', '0'], 2, 'wrong-use', /Give a whole number from 1 on/],
     [['generate', 'a dog', '--scheduler', 'fast'], 2, 'invalid-option', /dpmpp-2m-karras/],
     [['resume', 'rex-0000'], 1, 'unknown-job', /no job "rex-0000"/],
     [['subjects', 'show', 'rax'], 1, 'unknown-subject', /There are .*@rex/],
@@ -182,4 +184,55 @@ test('a reader that leaves is minded, without a stack', async () => {
   });
   const code = await new Promise((resolve) => child.on('close', resolve));
   expect({ code, err }).toEqual({ code: 130, err: '' });
+});
+
+describe('pictures', () => {
+  const draw = (out: string, surroundings: object, ...more: string[]) =>
+    callIn(
+      { loadSdk, ...surroundings },
+      ...['generate', 'a dog, one after another', '-n', '5', '--seed', '7', '--out', join(folder, out)],
+      ...['--home', home, ...more],
+    );
+
+  test('those that are finished when it is stopped are written, and the rest is drawn by what is said', async () => {
+    const { code, out, err } = await draw('stopped/', {
+      onInterrupt(stop: () => void) {
+        const look = setInterval(() => {
+          if (!existsSync(join(folder, 'stopped', 'a-dog-one-after-another-8.png'))) return;
+          clearInterval(look);
+          stop();
+        }, 1);
+        return () => clearInterval(look);
+      },
+    });
+    expect(code).toBe(130);
+    const written = readdirSync(join(folder, 'stopped')).sort();
+    expect(written.slice(0, 2)).toEqual(['a-dog-one-after-another-7.png', 'a-dog-one-after-another-8.png']);
+    expect(written.length).toBeLessThan(5);
+    expect(out.trim().split('\n')).toEqual(written.map((name) => join(folder, 'stopped', name)));
+    const done = written.length;
+    expect(err).toContain(
+      `${done} of 5 pictures are written. Go on with: dreambooth generate 'a dog, one after another' --seed ${7 + done} -n ${5 - done} --home ${home} --out ${join(folder, 'stopped/')}\n`,
+    );
+  });
+
+  test('what is written before one cannot be is told, and none is drawn after it', async () => {
+    mkdirSync(join(folder, 'full', 'some-9.png'), { recursive: true });
+    const { code, out, err } = await draw('full/some.png', {}, '--json');
+    expect([code, err]).toEqual([1, '']);
+    const told = events(out).filter(({ event }) => event === 'picture');
+    expect(told).toEqual(
+      [7, 8].map((seed) => ({ event: 'picture', file: join(folder, `full/some-${seed}.png`), seed })),
+    );
+    expect(events(out).at(-1)).toMatchObject({ event: 'error', code: 'unwritable-path' });
+    const inWords = await draw('full/some.png', {});
+    expect(inWords.err).toMatch(/2 of 5 pictures are written. Go on with: .* --seed 9 -n 3 /);
+  });
+
+  test('a place that only seems to take files is refused before anything is drawn', async () => {
+    if (process.platform !== 'linux') return;
+    const { code, out, err } = await draw('', {}, '--out', '/proc/foo/x.png');
+    expect([code, out]).toEqual([2, '']);
+    expect(err).toMatch(/--out \/proc\/foo\/x\.png: \/proc cannot be written to/);
+  });
 });

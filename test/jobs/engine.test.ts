@@ -28,6 +28,7 @@ import {
 import { createEngine, type Engine, type EngineOptions } from '../../sdk/jobs/engine';
 import { cancelJob, listJobs, readJob } from '../../sdk/jobs/jobs';
 import type { PersonalizationRequest } from '../../sdk/jobs/personalization';
+import { generate, personalize } from '../../sdk/jobs/top-level';
 import { listSubjects, subjectNames } from '../../sdk/subjects/subjects';
 import type { ProgressEvent } from '../../sdk/work/progress';
 
@@ -352,6 +353,15 @@ describe('what a caller can get wrong', () => {
   test.each<[string, Partial<PersonalizationRequest>, new (...args: never[]) => Error, string]>([
     ['no photos', { images: [] }, InvalidOptionError, 'There are no photos'],
     ['a photo that is not there', { images: ['nowhere.jpg'] }, MissingFileError, 'nowhere.jpg'],
+    ['photos that are none', { images: [3] as never }, InvalidOptionError, 'no list of files'],
+    ['a class with a placeholder', { className: 'dog{subject}' }, InvalidOptionError, 'a plain noun'],
+    ['a class that is no text', { className: 3 as never }, InvalidOptionError, 'a plain noun'],
+    [
+      'a file that is no photo',
+      { images: [engineSource] },
+      UnreadableImageError,
+      `${engineSource} cannot be read as a photo`,
+    ],
     ['an empty class', { className: '  ' }, InvalidOptionError, 'give the noun'],
     ['a class without letters', { className: '!?' }, InvalidOptionError, 'give the noun'],
     ['no base', { base: '/nowhere' }, MissingFileError, 'diffusers layout'],
@@ -380,6 +390,35 @@ describe('what a caller can get wrong', () => {
     expect(warnings).toEqual([expect.stringContaining('There is one photo')]);
   });
 
+  test('an engine that cannot be, or go on with nothing', async () => {
+    const make = (options: object) => () => createEngine(options);
+    expect(make({ bse: 'x' })).toThrow('There is no option "bse" of createEngine. Did you mean "base"?');
+    expect(make({ device: 'gpu' })).toThrow('device is "gpu": choose one of cpu, cuda, webgpu.');
+    expect(make({ threads: -4 })).toThrow('threads is -4: give a whole number from 1 on.');
+    expect(make({ threads: 0 })).toThrow(InvalidOptionError);
+    expect(await errorOf(engine().resume(undefined as never))).toMatchObject({ code: 'invalid-option' });
+  });
+
+  test('one photo needs no list; settings and options of the short form are told apart', async () => {
+    const one = engine();
+    const photo = join(photos, '1.png');
+    expect(await personalize(photo as never, 'dog', { engine: one })).toMatchObject({
+      photos: [{ name: '1.png' }],
+    });
+    const told = (options: object) => errorOf(personalize([photo], 'dog', { engine: one, ...options }));
+    expect(await told({ settings: { steps: 3 } })).toMatchObject({
+      message: expect.stringMatching(/directly here/),
+    });
+    expect(await told({ nmae: 'rex' })).toMatchObject({
+      message: 'There is no option or training setting "nmae". Did you mean "name"?',
+    });
+    const { message } = (await told({ wibblywobbly: 1 })) as Error;
+    expect(message).toMatch(/The nearest are \w+, \w+, \w+; README lists all/);
+    expect(await errorOf(generate(undefined as never, { engine: one }))).toMatchObject({
+      code: 'invalid-option',
+    });
+  });
+
   test('an empty photo is named', async () => {
     writeFileSync(join(photos, '2.png'), '');
     const error = await errorOf(engineWith().personalize(dog()));
@@ -396,6 +435,20 @@ describe('what a caller can get wrong', () => {
     expect(listSubjects(one.home)).toHaveLength(3);
   });
 
+  test('another class does not take the place of what is gone on with, but may have a name of its own', async () => {
+    const one = engine();
+    await one.personalize(dog({ name: 'rex' }));
+    const on = (request: object) => one.personalize({ images: [], continueFrom: 'rex', ...request });
+    expect(await errorOf(on({ className: 'cat' }))).toMatchObject({
+      code: 'invalid-option',
+      message: expect.stringMatching(/class is "cat", and @rex was learned as "dog": leave the class out/),
+    });
+    expect(listSubjects(one.home)).toMatchObject([{ className: 'dog', steps: 10 }]);
+    expect(listJobs(one.home)).toHaveLength(1);
+    expect(await on({ className: 'cat', name: 'mia' })).toMatchObject({ name: 'mia', className: 'cat' });
+    expect(await on({ className: 'Dog' })).toMatchObject({ name: 'rex', className: 'Dog' });
+  });
+
   test('two at once under one name: one learns, the other is told', async () => {
     const one = engineWith();
     const results = await Promise.allSettled([1, 2].map(() => one.personalize(dog({ name: 'rex' }))));
@@ -405,6 +458,14 @@ describe('what a caller can get wrong', () => {
 
   test.each<[string, object, string]>([
     ['an unknown subject', { prompt: '@rax' }, 'There is no subject @rax. There is @rex.'],
+    ['a misspelt option', { prompt: 'x', sede: 3 }, 'no option "sede" of generate. Did you mean "seed"?'],
+    ['an empty prompt', { prompt: ' ' }, 'The prompt is " ": say what to draw'],
+    ['no prompt', { prompt: undefined }, 'The prompt is undefined: say what to draw'],
+    [
+      'strength of 5',
+      { prompt: 'x', image: 'x.png', strength: 5 },
+      'strength is 5: give a number above 0 to 1',
+    ],
     ['a count of 0', { prompt: 'x', count: 0 }, 'count is 0'],
     ['half a step', { prompt: 'x', steps: 1.5 }, 'steps is 1.5'],
     ['a seed below 0', { prompt: 'x', seed: -1 }, 'seed is -1'],

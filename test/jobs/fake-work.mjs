@@ -49,12 +49,30 @@ export async function runPersonalization(job, context) {
   };
 }
 
-export async function runGeneration(request, { onProgress, signal, loadedModels }) {
+export async function runGeneration(request, { onProgress, onPicture, signal, loadedModels }) {
   await loadedModels.get(request.basePath, async () => {
     loads++;
     return { release: async () => {} };
   });
   const steps = request.steps ?? 4;
+  const pictureOf = (seed) => ({
+    png: new TextEncoder().encode(`${request.text} ${seed}`),
+    width: request.width ?? 64,
+    height: request.height ?? 64,
+    seed,
+    prompt: request.prompt,
+    settings: { steps, scheduler: request.scheduler, loads, process: process.pid },
+  });
+  if (request.prompt.includes('one after another')) {
+    const made = [];
+    for (const seed of request.seeds) {
+      signal.throwIfAborted();
+      made.push(pictureOf(seed));
+      onPicture(made.at(-1));
+      await wait(30);
+    }
+    return made;
+  }
   for (let step = 0; step <= steps; step++) {
     if (request.prompt.includes('crash')) process.kill(process.pid, 'SIGKILL');
     if (request.prompt.includes('block')) {
@@ -65,14 +83,8 @@ export async function runGeneration(request, { onProgress, signal, loadedModels 
     signal.throwIfAborted();
     onProgress({ phase: 'sample', step, steps });
   }
-  return request.seeds.map((seed) => ({
-    png: new TextEncoder().encode(`${request.text} ${seed}`),
-    width: request.width ?? 64,
-    height: request.height ?? 64,
-    seed,
-    prompt: request.prompt,
-    settings: { steps, scheduler: request.scheduler, loads, process: process.pid },
-  }));
+  for (const seed of request.seeds) onPicture(pictureOf(seed));
+  return request.seeds.map(pictureOf);
 }
 
 function fail(name, code, message, fields) {

@@ -151,7 +151,7 @@ describe('refused', () => {
     ['mask is given without image', () => ({ mask })],
     ['strength is given without image', () => ({ strength: 0.5 })],
     ['strength 0 leaves the photo as it is', () => ({ image: photo, strength: 0 })],
-    ['strength is 1.5: give a number from 0 to 1', () => ({ image: photo, strength: 1.5 })],
+    ['strength is 1.5: give a number above 0 to 1', () => ({ image: photo, strength: 1.5 })],
     ['strength is NaN', () => ({ image: photo, strength: Number.NaN })],
     [
       'strength 0.1 of 6 steps is less than one step: give at least 0.16',

@@ -8,6 +8,7 @@ import { Graph, type Value } from '../../sdk/graph/graph';
 import { op } from '../../sdk/graph/operators';
 import { float32ToHalf } from '../../sdk/half';
 import { createRandom } from '../../sdk/random';
+import { listBackends } from '../../sdk/runtime/backends';
 import {
   createSession,
   type LoadedGraph,
@@ -115,5 +116,21 @@ describe('a graph that is kept as it was optimised', () => {
     await run({ ...options, graphCache: graphs() });
     await run({ ...options, graphCache: graphs(), optimization: 'basic' });
     expect(readdirSync(graphs()).length).toBe(2);
+  });
+});
+
+test('a device that is not there is told as that, with what it lacks', async (context) => {
+  const lacking = (await listBackends()).find(({ name, usable }) => name !== 'cpu' && !usable);
+  if (lacking === undefined) return context.skip();
+  const graph = new Graph();
+  const input = graph.input('x', 'float32', [2, 2]);
+  const device = lacking.name as 'cuda';
+  await expect(createSession({ y: op.Add(input, input) }, { device })).rejects.toMatchObject({
+    code: 'unusable-device',
+    message: expect.stringMatching(
+      new RegExp(
+        `^The device ${device} cannot be used here: ${lacking.missing!.split('. ')[0]}\\..*dreambooth doctor$`,
+      ),
+    ),
   });
 });

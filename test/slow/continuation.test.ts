@@ -151,10 +151,11 @@ describe('going on', () => {
     const first = await learn(engine);
     const more = await goOn(engine, {
       images: photos.slice(1),
+      name: 'max',
       className: 'puppy',
       settings: { steps: 1, learningRate: 1e-3 },
     });
-    expect(more).toMatchObject({ name: 'rex', className: 'puppy', steps: 3, identifier: first.identifier });
+    expect(more).toMatchObject({ name: 'max', className: 'puppy', steps: 3, identifier: first.identifier });
     expect(more.photos.map(({ name }) => name)).toEqual(['0.png', '1.png', '2.png']);
     for (const [i, { file }] of more.photos.entries())
       expect(readFileSync(join(more.folder, file!)).equals(readFileSync(photos[i]!))).toBe(true);

@@ -225,6 +225,7 @@ describe('subjects in prompts', () => {
       device: 'cpu',
       threads: null,
       onProgress() {},
+      onPicture() {},
       onRecipe() {},
       onSample() {},
       onEstimate() {},

@@ -46,6 +46,7 @@ describe('class images', () => {
       device: 'cpu',
       threads: null,
       onProgress() {},
+      onPicture() {},
       onSample() {},
       onEstimate() {},
       onTimed() {},

@@ -72,6 +72,7 @@ const context = (memoryCheck = true): WorkContext => ({
   onTimed() {},
   onRecipe() {},
   onProgress() {},
+  onPicture() {},
   onSample() {},
   onWarning() {},
   signal: new AbortController().signal,
