@@ -4,6 +4,8 @@
 export {
   BrokenFileError,
   ConsentMissingError,
+  DiscordRefusedError,
+  DiscordUnreachableError,
   DiskFullError,
   DreamBoothError,
   EngineCrashedError,
