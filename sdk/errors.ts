@@ -471,6 +471,20 @@ export class QueueUnreachableError extends DreamBoothError {
   }
 }
 
+/** Discord does not let the bot in: mend its token, or what the application is allowed. The token is in no message. */
+export class DiscordRefusedError extends DreamBoothError {
+  constructor(message: string) {
+    super('discord-refused', message);
+  }
+}
+
+/** Discord does not answer: look at the connection, and start the bot again. */
+export class DiscordUnreachableError extends DreamBoothError {
+  constructor(message: string) {
+    super('discord-unreachable', message);
+  }
+}
+
 /** The judge takes no calls from this key: set another. The key is in no message. */
 export class JudgeAccessError extends DreamBoothError {
   constructor(message: string) {

@@ -4,6 +4,8 @@
 export {
   BrokenFileError,
   ConsentMissingError,
+  DiscordRefusedError,
+  DiscordUnreachableError,
   DiskFullError,
   DreamBoothError,
   EngineCrashedError,
@@ -93,7 +95,7 @@ export { createHost } from './operations/host';
 export { operations } from './operations/index';
 export { type JobView, sayJob } from './operations/job-view';
 export type { Limits } from './operations/limits';
-export { listen } from './operations/listen';
+export { listenFailure } from './operations/listen-failure';
 export { defineOperation, type Effect, type HostKind, nameAt, type Operation } from './operations/operation';
 export { consentWords } from './operations/personalize';
 export type { Caller } from './operations/rights';

@@ -22,7 +22,17 @@ import {
   TextInputBuilder,
   TextInputStyle,
 } from 'discord.js';
-import { type Answer, type Caller, consentWords, DreamBoothError, type Host, type JobView } from 'dreambooth';
+import {
+  type Answer,
+  type Caller,
+  consentWords,
+  DiscordRefusedError,
+  DiscordUnreachableError,
+  DreamBoothError,
+  type Host,
+  InvalidOptionError,
+  type JobView,
+} from 'dreambooth';
 import { fetchAttachments, type SentFile } from './attachments';
 import { type ButtonAction, cardOf, readButtonId, shortened } from './cards';
 import {
@@ -76,7 +86,13 @@ type Asking = ChatInputCommandInteraction | ModalSubmitInteraction;
 
 /** As of the entry. */
 export async function startBot(host: Host, options: BotOptions): Promise<Bot> {
-  const { token, log = () => {} } = options;
+  const { token, guild, log = () => {} } = options;
+  if (guild !== undefined && !/^\d{17,20}$/.test(guild)) {
+    throw new InvalidOptionError(
+      'guild',
+      `guild is ${guild}: give the id of a server, 17 to 20 digits, as --guild 800000000000000001. Discord copies it with a right click on the server, where developer mode is on.`,
+    );
+  }
   const client = new Client({
     intents: [GatewayIntentBits.Guilds],
     ...(options.api === undefined ? {} : { rest: { api: options.api } }),
@@ -222,7 +238,7 @@ export async function startBot(host: Host, options: BotOptions): Promise<Bot> {
     throw error;
   }
   const application = client.application!.id;
-  await register(client, application, options.guild, commandJson(subcommands), host, log);
+  await register(client, application, guild, commandJson(subcommands), host, log);
   for (const { id, replyTo } of host.unanswered('discord'))
     delivery.follow(id, replyTo as unknown as ReplyTo);
   return {
@@ -372,8 +388,7 @@ const failureText = (error: unknown, log: (line: string) => void): string => {
   return 'Something unexpected went wrong; whoever runs this bot finds it in the log.';
 };
 
-const refused = (why: string) =>
-  new DreamBoothError('discord-refused', `Discord does not let the bot in: ${why}`);
+const refused = (why: string) => new DiscordRefusedError(`Discord does not let the bot in: ${why}`);
 
 function loginFailure(error: unknown): DreamBoothError {
   const code = (error as { code?: unknown } | null)?.code;
@@ -383,8 +398,7 @@ function loginFailure(error: unknown): DreamBoothError {
     );
   if (/intent/i.test(wordsOf(error)))
     return refused('an intent is not allowed: switch it on at the application, under Bot.');
-  return new DreamBoothError(
-    'discord-refused',
+  return new DiscordUnreachableError(
     `Discord cannot be reached (${wordsOf(error)}): look at the connection, and start again.`,
   );
 }

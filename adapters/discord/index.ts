@@ -6,8 +6,8 @@ export type { Bot, BotOptions } from './bot';
 
 /**
  * Logs in, registers the command where it has changed, and answers until it is closed. The host stays its caller's.
- * Rejects with MissingPackageError where discord.js is not installed, and with DreamBoothError `discord-refused` for a
- * wrong token or an intent that is not allowed.
+ * Rejects with MissingPackageError where discord.js is not installed, InvalidOptionError for a server's id that is none,
+ * DiscordRefusedError for a wrong token or an intent that is not allowed, and DiscordUnreachableError.
  */
 export async function startBot(host: Host, options: BotOptions): Promise<Bot> {
   const bot = await import('./bot').catch((cause: unknown) => {

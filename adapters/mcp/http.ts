@@ -1,8 +1,9 @@
 /** A server for clients that come over HTTP, each session with a protocol server of its own over the one host. */
 import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js';
-import { type Caller, type Host, listen } from 'dreambooth';
+import { type Caller, type Host, listenFailure } from 'dreambooth';
 import { createMcpServer } from './server';
 
 export interface HttpOptions {
@@ -94,12 +95,16 @@ export async function serveHttp(host: Host, options: HttpOptions): Promise<HttpS
   }, 60_000);
   sweep.unref();
 
-  const bound = await listen(server, address, port).catch((error: unknown) => {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(listenFailure(error, address, port)));
+    server.listen(port, address, resolve);
+  }).catch((error: unknown) => {
     clearInterval(sweep);
     throw error;
   });
+  const bound = server.address() as AddressInfo;
   return {
-    url: `http://${address.includes(':') ? `[${address}]` : address}:${bound}${path}`,
+    url: `http://${address.includes(':') ? `[${address}]` : address}:${bound.port}${path}`,
     async close() {
       clearInterval(sweep);
       for (const { transport } of sessions.values()) await transport.close();

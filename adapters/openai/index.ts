@@ -2,8 +2,16 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { type Caller, DreamBoothError, type Host, type JobView, listen, maskFromAlpha } from 'dreambooth';
+import {
+  type Caller,
+  DreamBoothError,
+  type Host,
+  type JobView,
+  listenFailure,
+  maskFromAlpha,
+} from 'dreambooth';
 import { z } from 'zod';
 
 export interface ImageServerOptions {
@@ -229,9 +237,13 @@ export async function serveImages(host: Host, options: ImageServerOptions): Prom
     response.end(readFileSync(String(result['path'])));
   }
 
-  const bound = await listen(server, address, port);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(listenFailure(error, address, port)));
+    server.listen(port, address, resolve);
+  });
+  const bound = server.address() as AddressInfo;
   return {
-    url: `http://${address.includes(':') ? `[${address}]` : address}:${bound}/v1`,
+    url: `http://${address.includes(':') ? `[${address}]` : address}:${bound.port}/v1`,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

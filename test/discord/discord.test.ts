@@ -7,6 +7,7 @@ import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import { type Bot, type BotOptions, startBot } from '../../adapters/discord/index';
+import { DiscordUnreachableError } from '../../sdk/errors';
 import { createHost, type Host, type HostOptions } from '../../sdk/operations/host';
 import { operations } from '../../sdk/operations/index';
 import { defineOperation } from '../../sdk/operations/operation';
@@ -366,6 +367,15 @@ describe('the command', () => {
       expect(required).toEqual([...required].sort((a, b) => Number(b) - Number(a)));
     }
   });
+});
+
+test('no network, and a server that is none, are told as what they are', async () => {
+  const away = { token: 'some-token-1234', api: 'http://127.0.0.1:9/api' };
+  await expect(startBot(hostWith(), away)).rejects.toThrow(DiscordUnreachableError);
+  // Before anybody is asked: with no network, too.
+  await expect(startBot(hostWith(), { ...away, guild: 'abc' })).rejects.toThrow(
+    /guild is abc: give the id of a server/,
+  );
 });
 
 test('a wrong token is one clear line, and a token is in no log', async () => {

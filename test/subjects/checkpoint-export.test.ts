@@ -266,7 +266,11 @@ describe('bad places and bases', () => {
   const place = join(folder, 'places');
   mkdirSync(place);
   const write = (out: string, signal?: AbortSignal) =>
-    exportCheckpoint([{ subject, weight: 1 }], { out: join(place, out), dtype: null, signal }, base);
+    exportCheckpoint(
+      [{ subject, weight: 1 }],
+      { out: join(place, out), dtype: null, overwrite: true, signal },
+      base,
+    );
 
   test('a full disk leaves what was there, and nothing else', async () => {
     writeFileSync(join(place, 'old.safetensors'), 'old');
