@@ -131,3 +131,9 @@ test('Markdown: a chart is the table of its points, a picture lies beside', () =
   expect(text).toContain('![a \\[dog\\]](<pictures/a b.png>)');
   expect(text).not.toContain('NaN');
 });
+
+test('a list has no names of rows', () => {
+  const html = htmlReport(report({ kind: 'table', columns: [''], rows: [['a sentence']] }));
+  expect(html).toContain('>a sentence</td>');
+  expect(html).not.toContain('<th scope="row"');
+});
