@@ -38,13 +38,16 @@ export const jobView = z.object({
 });
 export type JobView = z.infer<typeof jobView>;
 
-/** How many jobs run before each that waits, by their ids. */
+/** How many jobs run before each that waits, or beside each that has just begun, by their ids. */
 export type Places = ReadonlyMap<string, number>;
 
 export function placesOf(jobs: JobIndex): Places {
   const all = jobs.list();
-  const running = all.filter(({ state }) => state === 'running').length;
-  return new Map(waitingLine(all).map(({ id }, i) => [id, running + i]));
+  const running = all.filter(({ state }) => state === 'running');
+  return new Map([
+    ...running.map(({ id }) => [id, running.length - 1] as const),
+    ...waitingLine(all).map(({ id }, i) => [id, running.length + i] as const),
+  ]);
 }
 
 export const viewJob = (home: Home, jobs: JobIndex, job: JobRecord): JobView =>
