@@ -32,7 +32,12 @@ export function refuseOtherClass(subject: Subject, name: string, className: stri
 }
 
 /** What has the subject's words in it as they were. */
-const written: readonly string[] = ['instancePrompt', 'promptTemplates', 'classPrompt'];
+const written: readonly string[] = [
+  'instancePrompt',
+  'promptTemplates',
+  'classPrompt',
+  'classPromptTemplates',
+];
 
 /**
  * The subject's own settings with `given` over them; of another preset, that one's with the subject's kind of weights.
@@ -93,6 +98,7 @@ export function relearned(
   const follows = {
     ...(given.rank !== undefined && given.alpha === undefined ? { alpha: given.rank } : {}),
     ...(given.instancePrompt !== undefined ? { promptTemplates: [] } : {}),
+    ...(given.classPrompt !== undefined ? { classPromptTemplates: [] } : {}),
   };
   return {
     settings: checkSettings({ ...withoutName(own, subject.name), ...prompts, ...follows, ...given }),

@@ -50,13 +50,19 @@ export const encodesText = ({
   trainTextEncoder,
 }: Pick<TrainingSettings, 'kind' | 'trainTextEncoder'>): boolean => trainTextEncoder || kind === 'embedding';
 
+/** A picture of the class under the prompt that drew it. */
+export interface ClassPicture extends TrainingPicture {
+  readonly prompt: TrainingPrompt;
+}
+
 export interface BatchSource {
   readonly base: BaseModel;
   readonly settings: TrainingSettings;
   readonly photos: readonly TrainingPhoto[];
   /** Pictures of the class, some of every size that photos have; read where the prior is `images`. */
-  readonly classImages: readonly TrainingPicture[];
-  readonly classPrompt: TrainingPrompt;
+  readonly classImages: readonly ClassPicture[];
+  /** Where the prior is `adapter-off`, each photo is the class under one of them. */
+  readonly classPrompts: readonly TrainingPrompt[];
   /** What the base takes for no prompt. */
   readonly noPrompt: TrainingPrompt;
 }
@@ -83,12 +89,9 @@ export function drawBatch(
   random: Random,
   order: readonly number[],
 ): DrawnBatch {
-  const { base, settings, classPrompt, noPrompt } = source;
+  const { base, settings, noPrompt } = source;
   const { batchSize, prior } = settings;
-  const { shown, prompts: instancePrompts, left } = drawPictures(source, random, order);
-  // Without class images the class is seen through the photos: the base model says what "a [class]" makes of them.
-  if (prior === 'adapter-off') shown.push(...shown.map(({ lossMask, ...picture }) => picture));
-
+  const { shown, prompts: drawnPrompts, left } = drawPictures(source, random, order);
   const rows = shown.length;
   const { size, mean } = shown[0]!;
   const elements = mean.length;
@@ -123,10 +126,7 @@ export function drawBatch(
 
   const shape = [rows, elements / places, ...size];
   const targets = prior === 'adapter-off' ? batchSize : rows;
-  const prompts = prompted.map((given, row) => {
-    if (row >= batchSize) return classPrompt;
-    return given ? instancePrompts[row]! : noPrompt;
-  });
+  const prompts = prompted.map((given, row) => (given ? drawnPrompts[row]! : noPrompt));
   const feeds: Record<string, Tensor> = {
     sample: float32(shape, sample),
     timesteps: float32([rows], timesteps),
@@ -153,9 +153,9 @@ export function drawBatch(
   return { feeds, size, order: left };
 }
 
-/** The next photos that are of one size, and as many pictures of the class of that size. */
+/** The next photos that are of one size, and as many pictures of the class of that size, each with its prompt. */
 function drawPictures(
-  { settings, photos, classImages }: BatchSource,
+  { settings, photos, classImages, classPrompts }: BatchSource,
   random: Random,
   order: readonly number[],
 ): { shown: TrainingPicture[]; prompts: TrainingPrompt[]; left: number[] } {
@@ -176,7 +176,7 @@ function drawPictures(
   const chosen = indices.map((index) => photos[index % photos.length]!);
   const oneOf = <Item>(items: readonly Item[]): Item =>
     items.length === 1 ? items[0]! : items[random.integer(items.length)]!;
-  const shown = chosen.map(({ variants }) => oneOf(variants));
+  const shown: TrainingPicture[] = chosen.map(({ variants }) => oneOf(variants));
   const prompts = chosen.map((photo) => oneOf(photo.prompts));
   if (ofClass) {
     const { size } = shown[0]!;
@@ -185,7 +185,14 @@ function drawPictures(
     // Counted among the photos of this size, so that the class's pictures come up equally often.
     const place = (index: number) =>
       Math.floor(index / photos.length) * peers.length + peers.indexOf(index % photos.length);
-    shown.push(...indices.map((index) => fitting[place(index) % fitting.length]!));
+    const drawn = indices.map((index) => fitting[place(index) % fitting.length]!);
+    shown.push(...drawn);
+    prompts.push(...drawn.map(({ prompt }) => prompt));
+  }
+  // Without class images the class is seen through the photos: the base model says what "a [class]" makes of them.
+  if (settings.prior === 'adapter-off') {
+    prompts.push(...shown.map(() => oneOf(classPrompts)));
+    shown.push(...shown.map(({ lossMask, ...picture }) => picture));
   }
   return { shown, prompts, left };
 }

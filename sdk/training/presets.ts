@@ -17,6 +17,8 @@ export interface TrainingSettings {
   readonly promptTemplates: readonly string[];
   /** Prompt of the class images; `{class}` as above. */
   readonly classPrompt: string;
+  /** Prompts that share the class images evenly, in place of `classPrompt`; empty: that one. */
+  readonly classPromptTemplates: readonly string[];
   /** Side of the squares that photos are cut to, in pixels; null: what the base is made for. */
   readonly resolution: number | null;
   readonly steps: number;
@@ -116,6 +118,7 @@ const sd15Lora: TrainingSettings = {
   instancePrompt: 'a photo of {subject}',
   promptTemplates: [],
   classPrompt: 'a photo of {class}',
+  classPromptTemplates: [],
   resolution: null,
   steps: 500,
   prior: 'images',
@@ -326,6 +329,9 @@ export function effectiveSettings(preset: string, given: Partial<TrainingSetting
   const alpha = given.alpha ?? given.rank ?? settings.alpha;
   const defined = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   // A prompt that is given is the prompt.
-  const templates = given.instancePrompt === undefined ? {} : { promptTemplates: [] };
+  const templates = {
+    ...(given.instancePrompt === undefined ? {} : { promptTemplates: [] }),
+    ...(given.classPrompt === undefined ? {} : { classPromptTemplates: [] }),
+  };
   return { ...settings, ...templates, ...defined, alpha };
 }

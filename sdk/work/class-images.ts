@@ -16,11 +16,11 @@ import type { WorkContext } from './work-context';
 
 const scheduler = 'dpmpp_2m_karras';
 
-/** What the prior wants: pictures in the sizes of the photos, of each size its photos' share. */
+/** What the prior wants: pictures in the sizes of the photos, of each size its photos' share, of each prompt as many. */
 function wantedImages(
   opened: OpenedBase,
   settings: TrainingSettings,
-  prompt: string,
+  prompts: readonly string[],
   photoSizes: readonly PictureSize[],
 ): (ClassImages & { readonly batch: number })[] {
   const shares = new Map<string, { size: PictureSize; photos: number }>();
@@ -28,15 +28,20 @@ function wantedImages(
     const key = `${size.width}×${size.height}`;
     shares.set(key, { size, photos: (shares.get(key)?.photos ?? 0) + 1 });
   }
-  return [...shares.values()].map(({ size, photos }) => ({
-    prompt,
-    batch: atATime(opened, size),
-    count: Math.ceil((settings.classImages * photos) / photoSizes.length),
-    size,
-    steps: opened.defaults.steps,
-    guidanceScale: settings.classGuidanceScale,
-    clipSkip: settings.clipSkip,
-  }));
+  // A prompt that is given more than once has so many shares.
+  const weights = new Map<string, number>();
+  for (const prompt of prompts) weights.set(prompt, (weights.get(prompt) ?? 0) + 1);
+  return [...shares.values()].flatMap(({ size, photos }) =>
+    [...weights].map(([prompt, weight]) => ({
+      prompt,
+      batch: atATime(opened, size),
+      count: Math.ceil((settings.classImages * photos * weight) / (photoSizes.length * prompts.length)),
+      size,
+      steps: opened.defaults.steps,
+      guidanceScale: settings.classGuidanceScale,
+      clipSkip: settings.clipSkip,
+    })),
+  );
 }
 
 /** As many as keep the processor busy where latents are small, one where they are large. */
@@ -49,11 +54,11 @@ function atATime({ base }: OpenedBase, pictureSize: PictureSize): number {
 export function missingClassImages(
   opened: OpenedBase,
   settings: TrainingSettings,
-  prompt: string,
+  prompts: readonly string[],
   photoSizes: readonly PictureSize[],
   home: Home,
 ): number {
-  const missing = wantedImages(opened, settings, prompt, photoSizes).map((images) => {
+  const missing = wantedImages(opened, settings, prompts, photoSizes).map((images) => {
     const folder = cacheFolder(home, images, opened, images.batch);
     return Array.from({ length: images.count }, (_, i) => existsSync(join(folder, `${i}.png`))).filter(
       (there) => !there,
@@ -62,18 +67,24 @@ export function missingClassImages(
   return missing.reduce((sum, count) => sum + count, 0);
 }
 
-/** Pictures of the class in the sizes of the photos, of each size its photos' share. */
+/** A picture of the class, and what it was asked for by. */
+export interface ClassImage {
+  readonly picture: RgbImage;
+  readonly prompt: string;
+}
+
+/** Pictures of the class in the sizes of the photos, of each size its photos' share, of each prompt as many. */
 export async function priorPictures(
   opened: OpenedBase,
   settings: TrainingSettings,
-  prompt: string,
+  prompts: readonly string[],
   photoSizes: readonly PictureSize[],
   context: WorkContext,
-): Promise<RgbImage[]> {
-  const wanted = wantedImages(opened, settings, prompt, photoSizes);
+): Promise<ClassImage[]> {
+  const wanted = wantedImages(opened, settings, prompts, photoSizes);
   const steps = wanted.reduce((sum, { count }) => sum + count, 0);
   const { clipSkip } = settings;
-  const all: RgbImage[] = [];
+  const all: ClassImage[] = [];
   for (const images of wanted) {
     const before = all.length;
     const size = latentSize(opened.base, images.size);
@@ -82,7 +93,8 @@ export async function priorPictures(
     const load = () => loadPipeline(context, opened, '', shape);
     const onProgress: WorkContext['onProgress'] = (progress) =>
       context.onProgress({ ...progress, step: before + progress.step, steps });
-    all.push(...(await classImages(images, opened, pictures, load, { ...context, onProgress })));
+    const drawn = await classImages(images, opened, pictures, load, { ...context, onProgress });
+    all.push(...drawn.map((picture) => ({ picture, prompt: images.prompt })));
   }
   return all;
 }

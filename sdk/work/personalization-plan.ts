@@ -21,11 +21,13 @@ import { type SampledSubject, type Samples, samplePrompts } from './training-sam
 export interface PersonalizationPlan {
   readonly settings: TrainingSettings;
   readonly subject: SampledSubject;
-  /** For the text encoder; `templates` stand in place of `instance` where there are any. */
+  /** For the text encoder. */
   readonly prompts: {
     readonly instance: string;
-    readonly templates: readonly string[];
-    readonly class: string;
+    /** Of the photos: the templates, else `instance`. */
+    readonly photos: readonly string[];
+    /** Of the class, likewise. */
+    readonly classes: readonly string[];
   };
   /** The word that an embedding is. */
   readonly added: readonly AddedToken[];
@@ -90,15 +92,22 @@ export function planPersonalization(
   const side = settings.resolution ?? usualSide(base);
   latentSize(base, { resolution: side });
   const subject = { name: job.name, className: job.className, identifier, kind };
+  const filled = {
+    instancePrompt: fillPrompt(settings.instancePrompt, subject),
+    promptTemplates: settings.promptTemplates.map((template) => fillPrompt(template, subject)),
+    classPrompt: fillPrompt(settings.classPrompt, subject),
+    classPromptTemplates: settings.classPromptTemplates.map((template) => fillPrompt(template, subject)),
+  };
+  const { instancePrompt, promptTemplates, classPrompt, classPromptTemplates } = filled;
   const prompts = {
-    instance: fillPrompt(settings.instancePrompt, subject),
-    templates: settings.promptTemplates.map((template) => fillPrompt(template, subject)),
-    class: fillPrompt(settings.classPrompt, subject),
+    instance: instancePrompt,
+    photos: promptTemplates.length > 0 ? promptTemplates : [instancePrompt],
+    classes: classPromptTemplates.length > 0 ? classPromptTemplates : [classPrompt],
   };
   const added = kind === 'embedding' ? [{ token: identifier, vectors: settings.vectors }] : [];
-  if (settings.prior !== 'none' && prompts.instance === prompts.class) {
+  if (settings.prior !== 'none' && prompts.classes.includes(instancePrompt)) {
     onWarning(
-      `"${prompts.instance}" is the prompt of the photos and of what is to stay as it is: the two pull against each other. Set prior to none, or give an identifier.`,
+      `"${instancePrompt}" is the prompt of the photos and of what is to stay as it is: the two pull against each other. Set prior to none, or give an identifier.`,
     );
   }
   const inEffect = {
@@ -106,9 +115,7 @@ export function planPersonalization(
     preset,
     rareIdentifier: identifier !== '',
     resolution: side,
-    instancePrompt: prompts.instance,
-    promptTemplates: prompts.templates,
-    classPrompt: prompts.class,
+    ...filled,
   };
   const usual = effectiveSettings(preset, {});
   const changed = Object.entries(settings).filter(

@@ -38,6 +38,10 @@ export const personalizationSettings = z.strictObject({
     .max(1000)
     .describe('prompts of which a photo gets one at random each time, in place of instancePrompt'),
   classPrompt: z.string().min(1).describe('prompt of the class images, as "a photo of {class}"'),
+  classPromptTemplates: z
+    .array(z.string().min(1))
+    .max(1000)
+    .describe('prompts that share the class images evenly, in place of classPrompt'),
   rank: count.max(1024).describe('rank of the LoRA'),
   alpha: z.number().positive().describe('the LoRA is scaled by alpha / rank'),
   targetModules: z
@@ -151,7 +155,7 @@ export function checkSettings(
     const isText = schema instanceof z.ZodArray && typeof value === 'string';
     // A prompt may have commas.
     const list = isText
-      ? name === 'samplePrompts' || name === 'promptTemplates'
+      ? name === 'samplePrompts' || name === 'promptTemplates' || name === 'classPromptTemplates'
         ? [value]
         : value.split(',')
       : value;

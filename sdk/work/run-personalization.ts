@@ -73,7 +73,7 @@ export const runPersonalization: RunPersonalization = async (job, told) => {
   const sizes = trainedSizes(pictures, plan.side, opened.base.vae.config.factor, plan.settings);
   const missing =
     plan.settings.prior === 'images'
-      ? missingClassImages(opened, plan.settings, plan.prompts.class, sizes, context.home)
+      ? missingClassImages(opened, plan.settings, plan.prompts.classes, sizes, context.home)
       : 0;
   await foretellTraining(
     opened.base,
@@ -155,12 +155,12 @@ async function prepareTraining(
   const described = job.photos.map(({ name, caption }) => (settings.captions ? { name, caption } : { name }));
   const texts = photoTexts(captionsOf(described, captioned, onWarning), plan);
   const classPictures =
-    settings.prior === 'images' ? await priorPictures(opened, settings, prompts.class, sizes, context) : [];
+    settings.prior === 'images' ? await priorPictures(opened, settings, prompts.classes, sizes, context) : [];
   // What drew them would lie beside the training.
   await context.loadedModels.releaseAll();
 
   const latents = await encodePictures(
-    [...variants, ...classPictures.map((picture) => [classVariant(picture)])],
+    [...variants, ...classPictures.map(({ picture }) => [classVariant(picture)])],
     base,
     settings,
     context,
@@ -173,8 +173,11 @@ async function prepareTraining(
     seed: job.seed,
     className: job.className,
     photos: photos.map((_, i) => ({ variants: latents[i]!, prompts: encoded.photos[i]! })),
-    classImages: latents.slice(photos.length).map(([one]) => one!),
-    classPrompt: encoded.classPrompt,
+    classImages: classPictures.map(({ prompt }, i) => ({
+      ...latents[photos.length + i]![0]!,
+      prompt: encoded.classes.get(prompt)!,
+    })),
+    classPrompts: [...encoded.classes.values()],
     noPrompt: encoded.noPrompt,
     readWeight: (component, key) => readFloat32(tensorsOf(started, component).get(key)!),
     ...(job.start && settings.kind === 'lora' ? { start: readLora(job.start, base) } : {}),

@@ -13,8 +13,7 @@ export function photoTexts(
   { prompts, added }: PersonalizationPlan,
 ): (readonly string[])[] {
   return captions.map((caption) => {
-    const usual = prompts.templates.length > 0 ? prompts.templates : [prompts.instance];
-    const texts = caption === undefined ? usual : [caption];
+    const texts = caption === undefined ? prompts.photos : [caption];
     const silent = texts.find((text) => added.some(({ token }) => !text.includes(token)));
     if (silent === undefined) return texts;
     throw new InvalidOptionError(
@@ -27,7 +26,8 @@ export function photoTexts(
 export interface TrainingPrompts {
   /** Of each photo. */
   readonly photos: readonly (readonly TrainingPrompt[])[];
-  readonly classPrompt: TrainingPrompt;
+  /** By their texts. */
+  readonly classes: ReadonlyMap<string, TrainingPrompt>;
   readonly noPrompt: TrainingPrompt;
 }
 
@@ -57,9 +57,11 @@ export async function trainingPrompts(
       for (const text of texts) own.push(await promptOf(text));
       ofPhotos.push(own);
     }
+    const classes = new Map<string, TrainingPrompt>();
+    for (const text of prompts.classes) classes.set(text, await promptOf(text));
     return {
       photos: ofPhotos,
-      classPrompt: await promptOf(prompts.class),
+      classes,
       noPrompt: {
         tokens: tokenizePrompt(base, '').tokens,
         ...(encoder ? { condition: (await encoder.encode([null], { negative: true }))[0]! } : {}),

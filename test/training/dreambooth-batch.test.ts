@@ -13,6 +13,7 @@ import {
   type LatentSize,
   offsetNoise,
   type TrainingPicture,
+  type TrainingPrompt,
 } from '../../sdk/training/dreambooth-batch';
 import { effectiveSettings, type TrainingSettings } from '../../sdk/training/presets';
 
@@ -37,25 +38,27 @@ function picture(
   };
 }
 
+const promptOf = (base: BaseModel, text: string, value: number): TrainingPrompt => ({
+  tokens: tokenizePrompt(base, text).tokens,
+  condition: {
+    textEmbeddings: new Float32Array(base.unet.config.crossAttentionDim).fill(value),
+    pooledEmbeddings: new Float32Array(2).fill(value),
+  },
+});
+
 function source(
   base: BaseModel,
   settings: Partial<TrainingSettings>,
   photos: readonly TrainingPicture[],
   classImages: readonly TrainingPicture[] = [],
 ): BatchSource {
-  const prompt = (text: string, value: number) => ({
-    tokens: tokenizePrompt(base, text).tokens,
-    condition: {
-      textEmbeddings: new Float32Array(base.unet.config.crossAttentionDim).fill(value),
-      pooledEmbeddings: new Float32Array(2).fill(value),
-    },
-  });
+  const prompt = (text: string, value: number) => promptOf(base, text, value);
   return {
     base,
     settings: effectiveSettings('sd15-lora', settings),
     photos: photos.map((one, i) => ({ variants: [one], prompts: [prompt('a sks dog', 10 + i)] })),
-    classImages,
-    classPrompt: prompt('a dog', 2),
+    classImages: classImages.map((one) => ({ ...one, prompt: prompt('a dog', 2) })),
+    classPrompts: [prompt('a dog', 2)],
     noPrompt: prompt('', 0),
   };
 }
@@ -106,6 +109,38 @@ describe('photos and class images in one batch', () => {
       source(sd15, { ...both, snrGamma: 0, priorLossWeight }, [picture(1)], [picture(2)]),
     );
     expect(numbers(feeds, 'lossWeights')).toEqual([0.5, 0.5, priorLossWeight / 2, priorLossWeight / 2]);
+  });
+});
+
+describe('a class that is asked for in several ways', () => {
+  const [plain, hatted] = [promptOf(sd15, 'a dog', 2), promptOf(sd15, 'a dog wearing a hat', 3)];
+
+  test('its pictures come with the prompts that drew them', () => {
+    const base = source(sd15, { prior: 'images', batchSize: 4 }, [picture(1)]);
+    const classImages = [
+      { ...picture(2), prompt: plain },
+      { ...picture(3), prompt: hatted },
+    ];
+    const { feeds } = draw({ ...base, classImages, classPrompts: [plain, hatted] });
+    const shown = rows(feeds, 'sample').slice(4);
+    const asked = rows(feeds, 'textEmbeddings').slice(4);
+    expect([...asked].sort()).toEqual([2, 2, 3, 3]);
+    // The picture that says 3 is the hatted one: with the noise of its row taken off, so is its sample.
+    const noises = createNoiseSchedule(sd15.schedulerConfig);
+    const [timesteps, targets] = [rows(feeds, 'timesteps'), rows(feeds, 'target')].map((all) => all.slice(4));
+    const scale = sd15.vae.config.scalingFactor;
+    shown.forEach((value, i) => {
+      const noise = Float32Array.of(targets![i]!);
+      const wanted = noises.addNoise(Float32Array.of(asked[i]! * scale), noise, timesteps![i]!)[0]!;
+      expect(value).toBeCloseTo(wanted, 4);
+    });
+  });
+
+  test('without class images each photo is the class under one of them', () => {
+    const from = source(sd15, { prior: 'adapter-off', batchSize: 100 }, [picture(1)]);
+    const asked = rows(draw({ ...from, classPrompts: [plain, hatted] }).feeds, 'textEmbeddings').slice(100);
+    expect(new Set(asked)).toEqual(new Set([2, 3]));
+    expect(asked.filter((value) => value === 2).length / 100).toBeCloseTo(0.5, 0);
   });
 });
 

@@ -43,8 +43,8 @@ function runWith(settings: Partial<TrainingSettings>): DreamBoothRun {
     seed: 1,
     className: 'dog',
     photos: photos.map((picture) => ({ variants: [picture], prompts: [instance] })),
-    classImages,
-    classPrompt: prompt('a dog'),
+    classImages: classImages.map((picture) => ({ ...picture, prompt: prompt('a dog') })),
+    classPrompts: [prompt('a dog')],
     noPrompt: prompt(''),
     readWeight: (component, key) => readFloat32(tensorsOf(base, component).get(key)!),
   };

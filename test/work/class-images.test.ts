@@ -7,7 +7,8 @@ import { openDiffusersFolder } from '../../sdk/checkpoint/diffusers-folder';
 import { readBaseModel } from '../../sdk/models/base-model';
 import type { Drawing, Pipeline } from '../../sdk/sampling/pipeline';
 import { openHome } from '../../sdk/subjects/home';
-import { type ClassImages, classImages } from '../../sdk/work/class-images';
+import { effectiveSettings } from '../../sdk/training/presets';
+import { type ClassImages, classImages, missingClassImages } from '../../sdk/work/class-images';
 import type { OpenedBase } from '../../sdk/work/loaded-base';
 import { createLoadedModels, type WorkContext } from '../../sdk/work/work-context';
 
@@ -60,6 +61,18 @@ describe('class images', () => {
     const opened = { base, contents } as OpenedBase;
     return classImages({ ...wanted, ...rest }, opened, 2, async () => pipeline, context);
   }
+
+  test.each([
+    [['a dog'], 12],
+    [['a dog', 'a dog in the snow', 'a dog at night'], 12],
+    // Each prompt has its share of both sizes, in whole pictures.
+    [['a dog', 'a dog', 'a dog in the snow', 'a dog at night', 'a dog'], 16],
+  ])('are shared by their prompts: %j', (prompts, count) => {
+    const opened = { base, contents: 'one', defaults: { steps: 2 } } as OpenedBase;
+    const settings = effectiveSettings('sd15-lora', { classImages: 12 });
+    const sizes = [8, 8, 16, 16].map((width) => ({ width, height: 8 }));
+    expect(missingClassImages(opened, settings, prompts, sizes, openHome(folder))).toBe(count);
+  });
 
   test('are drawn once for all that makes them, and more of them are added to those there are', async () => {
     const first = await draw();
