@@ -12,7 +12,7 @@ export interface ToyArm {
   readonly identifier?: string;
   /** What the subject is said to be; default: what it is. */
   readonly noun?: (toy: ToySubject) => string;
-  /** It is asked for without a noun. */
+  /** Neither the sentences beside the photos nor the prompts of its pictures give it a noun. */
   readonly withoutNoun?: true;
   /** How many seeds it gets: those of the main comparison, or one. */
   readonly main: boolean;
@@ -48,6 +48,11 @@ export const toyArms = {
     settings: { instancePrompt: `a ${plainIdentifier}` },
     identifier: plainIdentifier,
     withoutNoun: true,
+    main: false,
+  },
+  'no-captions': {
+    words: 'nothing beside the photos says where they were taken',
+    settings: { captions: false },
     main: false,
   },
   'common-word': { words: '"red" as identifier', settings: {}, identifier: 'red', main: false },

@@ -233,6 +233,7 @@ async function learn(
           seed,
           ...(identifier !== undefined && { identifier }),
           ...(noun !== undefined && { className: noun(toy) }),
+          ...(withoutNoun && { mention: identifier! }),
           settings: inEffect,
         },
         run,

@@ -1,5 +1,6 @@
 /** Somebody of the world whom the base model has never met: photos to learn from, and the truth to measure by. */
 import { createRandom, type Random } from '../random';
+import { CONTEXT_PHRASES } from './captions';
 import { renderScene } from './renderer';
 import {
   type AccessoryName,
@@ -40,6 +41,10 @@ export function toyPhotos(subject: ToySubject, count: number = PHOTO_CONTEXTS.le
     return renderScene(sampleScene(random, { class: subject.class, appearance, context, accessory: 'none' }));
   });
 }
+
+/** What the sentence beside a photo says: who is called `mention`, and where; by the photo's place. */
+export const photoCaption = (photo: number, mention: string): string =>
+  `a ${mention} ${CONTEXT_PHRASES[PHOTO_CONTEXTS[photo % PHOTO_CONTEXTS.length]!]}`;
 
 /** Pictures of the subject in every context in turn, with nothing on: what a perfect model would draw. */
 export function realPictures(subject: ToySubject, count: number): Uint8Array[] {

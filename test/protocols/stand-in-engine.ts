@@ -1,5 +1,5 @@
 /** An engine that learns and measures nothing, and remembers what it was asked. */
-import { mkdirSync, mkdtempSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ToyMeasurement } from '../../sdk/evaluation/toybox-protocol';
 import type { Engine } from '../../sdk/jobs/engine';
@@ -14,6 +14,8 @@ import { goodReport } from './made-up-rows';
 export interface StandIn {
   readonly engine: Engine;
   readonly learned: PersonalizationRequest[];
+  /** The sentences that lay beside the photos, by what was learned of them. */
+  readonly captions: Map<string, readonly string[]>;
   readonly measured: { readonly toy: ToySubject; readonly sources: readonly ToySource[] }[];
   /** The n-th call from here on, of either kind, throws; it is not remembered. */
   breakAt(call: number): void;
@@ -26,6 +28,7 @@ const picture = { text: 'a dog in the snow', clauses: { class: 'dog', context: '
 export function standInEngine(folder: string): StandIn {
   const home = openHome(folder);
   const learned: StandIn['learned'] = [];
+  const captions: StandIn['captions'] = new Map();
   const measured: StandIn['measured'] = [];
   let left = Number.POSITIVE_INFINITY;
   let reports = 0;
@@ -38,6 +41,10 @@ export function standInEngine(folder: string): StandIn {
     async personalize(request) {
       count();
       learned.push(request);
+      const sentences = (request.images as readonly string[]).map((photo) =>
+        readFileSync(photo.replace('.png', '.txt'), 'utf8'),
+      );
+      captions.set(request.name!, sentences);
       mkdirSync(folder, { recursive: true });
       const draft = mkdtempSync(join(folder, 'draft-'));
       return createSubject(
@@ -77,6 +84,7 @@ export function standInEngine(folder: string): StandIn {
   return {
     engine: engine as Engine,
     learned,
+    captions,
     measured,
     breakAt(call) {
       left = call;

@@ -128,7 +128,17 @@ test('an arm is the recipe with one thing changed, under the settings of the who
   expect(CLASSES).toContain(of('wrong-noun').className);
   expect(of('common-word').identifier).toBe('red');
   expect(of('full').settings).toEqual({ ...settings, ...toyArms.full.settings });
-  // Without a noun it is asked for without one.
+  // The sentences beside the photos say where they were taken.
+  const captionsOf = (arm: string) => standIn.captions.get(of(arm).name!)!;
+  expect(captionsOf('class-images')).toEqual([
+    'a {subject} on the grass',
+    'a {subject} on the grass',
+    'a {subject} on the street',
+    'a {subject} on the street',
+  ]);
+  expect(of('no-captions').settings).toEqual({ ...settings, captions: false });
+  // Without a noun it is learned and asked for without one.
+  expect(captionsOf('no-noun')[0]).toBe(`a ${of('no-noun').identifier} on the grass`);
   const asked = standIn.measured.flatMap(({ sources }) => sources);
   expect(asked).toContainEqual({ kind: 'subject', name: of('no-noun').name, noun: null });
   expect(asked).toContainEqual({ kind: 'subject', name: of('class-images').name });
