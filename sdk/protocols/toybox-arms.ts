@@ -57,13 +57,15 @@ export const toyArms = {
   },
   'common-word': { words: '"red" as identifier', settings: {}, identifier: 'red', main: false },
   'textual-inversion': {
-    words: 'an embedding alone (Gal et al. 2022)',
+    words: 'an embedding alone (Gal et al. 2022), of three vectors',
     settings: {
       kind: 'embedding',
-      vectors: 1,
+      vectors: 3,
+      promptTemplates: ['a {subject}'],
       prior: 'none',
       steps: 1000,
-      learningRate: 5e-3,
+      batchSize: 4,
+      learningRate: 2e-2,
       trainTextEncoder: false,
       captions: false,
     },
@@ -71,7 +73,7 @@ export const toyArms = {
   },
   full: {
     words: 'every weight of UNet and text encoder',
-    settings: { kind: 'full', learningRate: 2e-4, textEncoderLearningRate: 2e-4, steps: 300 },
+    settings: { kind: 'full', learningRate: 4e-4, textEncoderLearningRate: 4e-4, steps: 400 },
     main: false,
   },
 } as const satisfies Readonly<Record<string, ToyArm>>;
