@@ -55,6 +55,11 @@ export const toyArms = {
     settings: { captions: false },
     main: false,
   },
+  'bare-prior': {
+    words: 'every class image asked for by the bare class, none in a hat or a scarf',
+    settings: { classPromptTemplates: [] },
+    main: false,
+  },
   'common-word': { words: '"red" as identifier', settings: {}, identifier: 'red', main: false },
   'textual-inversion': {
     words: 'an embedding alone (Gal et al. 2022), of three vectors',

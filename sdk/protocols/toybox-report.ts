@@ -7,6 +7,7 @@ import { basePath, embeddedBase } from '../jobs/base-path';
 import { packageVersions } from '../jobs/versions';
 import type { Block, Cell, LineChart, Report, Section, Table } from '../reports/report';
 import type { ToySubject } from '../toybox/toy-subject';
+import { presets } from '../training/presets';
 import { toyArmNames, toyArms } from './toybox-arms';
 import { isSame, type ToyRow, toyControls } from './toybox-evaluation';
 import {
@@ -80,7 +81,8 @@ export function reportToybox(
   const oracle = oracleErrors();
   const found = findings(rows);
   const report = toyboxReport(rows, folder, oracle, found);
-  const result = { oracle, versions: packageVersions(), findings: found, rows };
+  const recipe = presets.toybox.settings;
+  const result = { oracle, versions: packageVersions(), recipe, findings: found, rows };
   return { files: writeReport(folder, report, result), findings: found };
 }
 

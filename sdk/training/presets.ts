@@ -262,7 +262,7 @@ export const presets = {
     settings: {
       ...dreamBenchPlus,
       resolution: 1024,
-      steps: 600,
+      steps: 500,
       learningRate: 5e-5,
       textEncoderLearningRate: 5e-5,
       weightDecay: 1e-4,

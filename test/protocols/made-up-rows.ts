@@ -78,6 +78,7 @@ const looks: Readonly<Record<ToyRow['arm'], Partial<SubjectReport>>> = {
   'no-prior': { CP: 0.85, PRES: 0.8, LEAK: 0.9, 'PRIOR-FD': 1.3, DIV: 0.2, priorDIV: 0.2 },
   'wrong-noun': { CP: 0.5, ungatedCP: 0.6, PF: 0.8, PRES: 0.7 },
   'no-noun': { CP: 0.4, ungatedCP: 0.5, PF: 0.85, PRES: 0.2 },
+  'bare-prior': { CP: 0.75, PF: 0.8 },
   'no-captions': { CP: 0.6, PF: 0.9 },
   'common-word': { CP: 0.6, PF: 0.85 },
   'textual-inversion': { CP: 0.35, PF: 0.95, PRES: 0.25, LEAK: 0, 'PRIOR-FD': 0 },
