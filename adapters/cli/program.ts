@@ -139,7 +139,7 @@ export function createProgram(
     .action(async (name) => (await import('./presets')).showCommand(session, name));
   listByDefault(presets, async () => (await import('./presets')).listCommand(session));
 
-  const jobs = command('jobs', 'list, show and cancel jobs', 'dreambooth jobs');
+  const jobs = command('jobs', 'list, show, cancel and delete jobs', 'dreambooth jobs');
   command('list', 'all jobs, oldest first (the default)', 'dreambooth jobs list --json', jobs).action(
     async (_, self) => (await import('./jobs')).listCommand(session, self.optsWithGlobals()),
   );
@@ -157,7 +157,7 @@ export function createProgram(
 
   const subjects = command(
     'subjects',
-    'list, show, export, import, rename and delete subjects',
+    'list, show, choose, export, import, rename and delete subjects',
     'dreambooth subjects',
   );
   command('list', 'all subjects, oldest first (the default)', 'dreambooth subjects list', subjects).action(
@@ -389,7 +389,7 @@ function published(command: Command): Command {
     .option('--preset <name>', 'how subjects are learned (default: paper, or dreambench-plus by the base)')
     .option(
       '--encoder <kind=path>',
-      'paper: a network that compares, dino, clip or lpips; may be repeated',
+      'paper, --subject: a network that compares, clip, dino, dreamsim or lpips; may be repeated',
       collect,
     )
     .addOption(
