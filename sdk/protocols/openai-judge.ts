@@ -173,8 +173,9 @@ function strangeAnswer(reply: unknown, endpoint: string, key: string): Error {
 
 /** What an endpoint writes, which may be a page, and may have the key in it. */
 function inALine(text: string, key: string): string {
-  const line = text.replaceAll(/\s+/g, ' ').slice(0, 300);
-  return key === '' ? line : line.replaceAll(key, '…');
+  const line = text.replaceAll(/\s+/g, ' ');
+  // Before it is cut: a part of a key is a secret, too.
+  return (key === '' ? line : line.replaceAll(key, '…')).slice(0, 300);
 }
 
 /** Some endpoints answer in parts. */
