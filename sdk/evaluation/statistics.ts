@@ -2,7 +2,7 @@
 import { createRandom } from '../random';
 import { mean } from './oracle-reading';
 
-/** A mean and the range in which it would fall in 95 of 100 repetitions. */
+/** A mean and its 95 % interval. */
 export interface Interval {
   readonly mean: number;
   readonly low: number;

@@ -30,7 +30,10 @@ export const toyDevelopmentSubjects: readonly ToySubject[] = [
   { class: 'cup', seed: 2 },
 ];
 
-/** By these settings are judged: every class, none of them seen before settings were frozen. */
+/**
+ * By these settings are judged: every class. An earlier recipe, since given up, was tried on the first three; the others were
+ * never seen before settings were frozen.
+ */
 export const toyTestSubjects: readonly ToySubject[] = [
   { class: 'dog', seed: 11 },
   { class: 'fish', seed: 12 },
@@ -102,7 +105,7 @@ interface Trial {
   readonly sweep: boolean;
 }
 
-const usualPhotos = 4;
+export const usualPhotos = 4;
 const otherPhotos = [1, 2, 3, 5];
 const sweepEvery = 100;
 /** Arms whose course over the steps is looked at. */
@@ -296,3 +299,6 @@ const revived = (row: ToyRow): ToyRow => ({
 });
 
 export const isSame = (a: ToySubject, b: ToySubject): boolean => a.class === b.class && a.seed === b.seed;
+
+export const distinct = (toys: readonly ToySubject[]): ToySubject[] =>
+  toys.filter((toy, i) => toys.findIndex((one) => isSame(one, toy)) === i);

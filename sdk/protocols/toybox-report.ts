@@ -9,7 +9,7 @@ import type { Block, Cell, LineChart, Report, Section, Table } from '../reports/
 import type { ToySubject } from '../toybox/toy-subject';
 import { presets } from '../training/presets';
 import { toyArmNames, toyArms } from './toybox-arms';
-import { isSame, type ToyRow, toyControls } from './toybox-evaluation';
+import { distinct, isSame, type ToyRow, toyControls } from './toybox-evaluation';
 import {
   contrast,
   courseOf,
@@ -92,9 +92,7 @@ function toyboxReport(
   errors: OracleErrors,
   found: readonly Finding[],
 ): Report {
-  const subjects = rows
-    .map(({ toy }) => toy)
-    .filter((toy, i, all) => all.findIndex((one) => isSame(one, toy)) === i);
+  const subjects = distinct(rows.map(({ toy }) => toy));
   const seeds = new Set(rows.map(({ seed }) => seed)).size;
   const shown = arms.filter((arm) => ofArm(rows, arm).length > 0);
   return {

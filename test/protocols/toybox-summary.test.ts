@@ -83,6 +83,13 @@ describe('a direction that is wrong fails', () => {
       'PRES grows more with prior preservation',
       whole.map((row) => (inCourse(row) ? { ...row, report: { ...row.report, PRES: -1 } } : row)),
     ],
+    [
+      'A5',
+      'PRES falls without prior preservation, too',
+      whole.map((row) =>
+        row.steps === null ? row : { ...row, report: { ...row.report, PRES: 1.5 - row.report.PRES / 10 } },
+      ),
+    ],
     ['A6', 'CP·PF falls with the photos', mirrored(ofPhotos, 'CP·PF')],
     ['A6', 'copying grows with the photos', mirrored(ofPhotos, 'COPY')],
     ['A7', 'an embedding keeps more', rowsWith('textual-inversion', { CP: 0.95 })],
@@ -115,6 +122,16 @@ describe('neither way clearly', () => {
       A4a: 'inconclusive',
     });
     expect(verdicts(rowsWith('common-word', { CP: 0.7 }, 0.05))).toMatchObject({ A8: 'inconclusive' });
+  });
+
+  test('so is a comparison with what learned nothing, and one of two subjects', () => {
+    expect(verdicts(rowsWith('textual-inversion', { CP: 0.1 }, 0.01))['A7']).toBe('inconclusive');
+    const two = whole.filter(({ toy }) => toys.slice(0, 2).some((one) => one.class === toy.class));
+    expect(verdicts(two)).toMatchObject({ A2: 'inconclusive', A4a: 'inconclusive', A9: 'inconclusive' });
+  });
+
+  test('and the same, where the interval leaves room for a tenth less', () => {
+    expect(verdicts(rowsWith('full', { CP: 0.6 }, 0.1))['A9']).toBe('inconclusive');
   });
 
   test('is enough where the same is as good', () => {
@@ -154,6 +171,9 @@ test('pairs are of the same subject and seed; a control is the partner of every 
   expect(prior.difference.count).toBe(1);
   expect(prior.difference.mean).toBeCloseTo(-0.1);
   expect(ofArm(rows, 'class-images')).toHaveLength(2);
+  // An arm of one seed is the partner of that seed alone.
+  const one = [...rows, madeUpRow('full', { seed: 0, report: { CP: 0.4 } })];
+  expect(contrast(one, 'full', 'class-images', 'CP').difference).toMatchObject({ count: 1 });
 });
 
 test('NaN says that nothing was asked: it is no value and no partner', () => {
