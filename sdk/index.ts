@@ -78,7 +78,6 @@ export type { SubjectImage } from './jobs/subject-photos';
 export type { GenerateOptions, PersonalizeOptions } from './jobs/top-level';
 // Do
 export { generate, personalize, resumeJob } from './jobs/top-level';
-export type { ToyTrial } from './jobs/toy-trial';
 export type { BaseReport, ComponentReport } from './library/base-report';
 export type { WeightVariant } from './library/choose-files';
 export { weightVariants } from './library/choose-files';

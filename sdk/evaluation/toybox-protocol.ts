@@ -11,7 +11,7 @@ import { CLASSES, CONTEXTS, sampleScene } from '../toybox/scene';
 import {
   appearanceOf,
   otherPictures,
-  PHOTO_CONTEXTS,
+  photoContext,
   realPictures,
   type ToySubject,
   toyPhotos,
@@ -33,6 +33,8 @@ export interface ToyModel {
   readonly identifier: string | null;
   /** Null: no noun is said. */
   readonly noun: string | null;
+  /** How many photos it was learned from: copies are of these; default 4. */
+  readonly photos?: number;
   /** Pictures [3, 64, 64] in about [−1, 1]. Guidance null: the model's usual. */
   draw(orders: readonly PictureOrder[], guidanceScale: number | null): Promise<Float32Array[]>;
 }
@@ -122,14 +124,15 @@ export async function measureToyModels(
       }),
     );
     const prior = await model.draw(classOrders, priorGuidance);
+    const photos = toyPhotos(toy, model.photos);
     const report = reportSubject({
       reference,
       prompts: pictures,
       prior: await oracle.read(prior),
       basePrior,
       real,
-      photos: toyPhotos(toy),
-      photoContexts: PHOTO_CONTEXTS.map((context) => CONTEXTS.indexOf(context)),
+      photos,
+      photoContexts: photos.map((_, i) => CONTEXTS.indexOf(photoContext(i))),
       centre,
     });
     measured.push({ report, pictures, prior: prior.map((planes) => world.pixelsOf(planes)) });

@@ -6,19 +6,24 @@ import { type ContactSheetRow, contactSheet } from '../images/contact-sheet';
 import { writePng } from '../images/png';
 import { readImage } from '../images/read-image';
 import type { RgbImage } from '../images/rgb-image';
-import { deleteSubject, listSubjects } from '../subjects/subjects';
+import { deleteSubject, listSubjects, type Subject } from '../subjects/subjects';
 import { ACCESSORY_PHRASES, CONTEXT_PHRASES } from '../toybox/captions';
 import { PICTURE_SIZE } from '../toybox/renderer';
 import type { ToySubject } from '../toybox/toy-subject';
+import { embeddedBase } from './base-path';
 import type { Engine } from './engine';
 import type { RunOptions } from './run-options';
-import { learnToy, type ToyTrial } from './toy-trial';
+import { writeToyPhotos } from './toy-photos';
 
 /** Neither one of those that settings were chosen on nor of those that they are judged by. */
 const demoToy: ToySubject = { class: 'dog', seed: 87 };
 const demoName = 'biscuit';
 
-export interface Demo extends ToyTrial {
+export interface Demo {
+  readonly photos: readonly string[];
+  readonly subject: Subject;
+  /** Of the learning. */
+  readonly seconds: number;
   readonly measured: { readonly base: ToyMeasurement; readonly subject: ToyMeasurement };
   /** The sheet's path: photos, base model, the subject in scenes and with accessories, the bare class. */
   readonly sheet: string;
@@ -36,26 +41,32 @@ export async function runDemo(
   const target = resolve(folder);
   makeFolders(target);
   if (listSubjects(engine.home).some(({ name }) => name === demoName)) deleteSubject(engine.home, demoName);
-  const trial = await learnToy(
-    engine,
-    { toy: demoToy, name: demoName, photosFolder: join(target, 'photos'), seed },
+  const started = performance.now();
+  const photos = await writeToyPhotos(join(target, 'photos'), demoToy);
+  const learned = await engine.personalize(
+    { images: photos, className: demoToy.class, name: demoName, base: embeddedBase, seed },
     run,
   );
+  const seconds = (performance.now() - started) / 1000;
   const [base, subject] = await engine.measure(
     demoToy,
     [
-      { kind: 'base', identifier: trial.subject.identifier },
+      { kind: 'base', identifier: learned.identifier },
       { kind: 'subject', name: demoName },
     ],
     run,
   );
   const measured = { base: base!, subject: subject! };
   const sheet = join(target, 'contact-sheet.png');
-  await writePng(sheet, await demoSheet(trial, measured));
-  return { ...trial, measured, sheet };
+  await writePng(sheet, await demoSheet(photos, learned, measured));
+  return { photos, subject: learned, seconds, measured, sheet };
 }
 
-async function demoSheet({ photos, subject }: ToyTrial, measured: Demo['measured']): Promise<RgbImage> {
+async function demoSheet(
+  photos: readonly string[],
+  subject: Subject,
+  measured: Demo['measured'],
+): Promise<RgbImage> {
   const { identifier, className } = subject;
   const { pictures, prior } = measured.subject;
   const basePictures = measured.base.pictures;

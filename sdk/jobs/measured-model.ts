@@ -16,6 +16,8 @@ export type ToySource =
       readonly noun?: string | null;
       /** As it was after so many steps, where that was kept. */
       readonly step?: number;
+      /** How many photos it was learned from, with which its pictures are compared; default 4. */
+      readonly photos?: number;
     }
   /** Renders of the subject: what a perfect model would draw. */
   | { readonly kind: 'real' }
@@ -26,10 +28,16 @@ export type ToySource =
 export function measuredModel(home: Home, toy: ToySubject, source: ToySource): MeasuredModel {
   if (source.kind === 'base') return { kind: 'base', identifier: source.identifier ?? null, noun: toy.class };
   if (source.kind !== 'subject') return source;
-  const { name, noun, step } = source;
+  const { name, noun, step, photos } = source;
   const subject = readSubject(home, name);
   const folder = step === undefined ? subject.folder : snapshotFolder(subject, step);
   // An embedding stands for identifier and class in one.
   const own = subject.kind === 'embedding' ? null : subject.className;
-  return { kind: 'subject', subject, folder, noun: noun === undefined ? own : noun };
+  return {
+    kind: 'subject',
+    subject,
+    folder,
+    noun: noun === undefined ? own : noun,
+    ...(photos !== undefined && { photos }),
+  };
 }

@@ -7,6 +7,7 @@ import { makeFolders } from '../checkpoint/write-failure';
 import { DreamBoothError, InvalidOptionError, TrainingDivergedError } from '../errors';
 import { baseName, basePath, embeddedBase } from '../jobs/base-path';
 import type { Engine } from '../jobs/engine';
+import { learnOnce } from '../jobs/learn-once';
 import type { RunOptions } from '../jobs/run-options';
 import { packageVersions } from '../jobs/versions';
 import { describeModel } from '../library/describe-model';
@@ -15,11 +16,11 @@ import type { PresetName } from '../training/presets';
 import type { PersonalizationSettings } from '../work/personalization-settings';
 import { drawMissing, isDrawn, type KeptPicture } from './draw-missing';
 import { type DreamBenchReference, openDreamBench } from './dreambench-data';
+import { baseContents, fileHash, fingerprint } from './fingerprint';
 import { type JsonLines, openJsonLines } from './json-lines';
 import type { Judge } from './judge';
 import { type JudgeScores, judgeScores } from './judge-scores';
 import { type Answer, checkLimits, type JudgingEstimate, type JudgingLimits, judgeAll } from './judging';
-import { baseContents, fileHash, fingerprint, learnOnce } from './learn-once';
 
 export interface DreamBenchRequest extends JudgingLimits {
   /** The folder of DreamBench++ that has `images` and `captions`, or `data` with them. */

@@ -8,11 +8,11 @@ import { InvalidOptionError, JudgeUnreachableError, StoppedError } from '../erro
 import { readImage } from '../images/read-image';
 import { squashedJpeg } from '../images/squashed-jpeg';
 import type { DreamBenchReference } from './dreambench-data';
+import { fileHash } from './fingerprint';
 import { type JsonLines, openJsonLines } from './json-lines';
 import { conversation, type Judge, type Judgement, type JudgeTokens, judged } from './judge';
 import { type JudgeRubric, judgeRubrics } from './judge-rubrics';
 import { type JudgeQuestion, judgeQuestions, type Rating } from './judge-scores';
-import { fileHash } from './learn-once';
 
 /** USD for a million tokens. */
 export interface JudgePrice {

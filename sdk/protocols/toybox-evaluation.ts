@@ -3,8 +3,7 @@
  * of steps and of photos, and what the metrics say of the truth itself. Each row is written down when it is measured,
  * so that a run that was broken off goes on where it was.
  */
-import { createHash } from 'node:crypto';
-import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolders } from '../checkpoint/write-failure';
 import { InvalidOptionError } from '../errors';
@@ -12,16 +11,21 @@ import type { SubjectReport } from '../evaluation/subject-report';
 import type { ToyMeasurement } from '../evaluation/toybox-protocol';
 import { contactSheet } from '../images/contact-sheet';
 import { writePng } from '../images/png';
+import { embeddedBase } from '../jobs/base-path';
 import type { Engine } from '../jobs/engine';
+import { listJobs } from '../jobs/jobs';
+import { learnOnce } from '../jobs/learn-once';
 import type { ToySource } from '../jobs/measured-model';
 import type { RunOptions } from '../jobs/run-options';
-import { learnToy } from '../jobs/toy-trial';
-import { deleteSubject, readSubject, subjectExists } from '../subjects/subjects';
+import { writeToyPhotos } from '../jobs/toy-photos';
+import { deleteSubject, subjectExists } from '../subjects/subjects';
 import type { CaptionClauses } from '../toybox/captions';
 import { PICTURE_SIZE } from '../toybox/renderer';
 import type { ToySubject } from '../toybox/toy-subject';
+import { effectiveSettings, type TrainingSettings } from '../training/presets';
 import type { PersonalizationSettings } from '../work/personalization-settings';
-import { fingerprint } from './learn-once';
+import { baseContents, fingerprint } from './fingerprint';
+import { openJsonLines } from './json-lines';
 import { type ToyArm, type ToyArmName, toyArmNames, toyArms } from './toybox-arms';
 
 /** On these two settings may be chosen. */
@@ -57,7 +61,7 @@ export interface ToyRow {
   readonly photos: number;
   /** After so many; null: the end of the recipe. */
   readonly steps: number | null;
-  /** The settings that were not the preset's, in a hash: rows of other settings are not gone on with. */
+  /** A hash of the base, and of all that its arm was learned with: rows of another recipe are not gone on with. */
   readonly settings: string;
   readonly report: SubjectReport;
   /** Of the learning; 0 where a row is of the same learning as another, or a run was broken off after it. */
@@ -113,8 +117,9 @@ const sweptArms: readonly ToyArmName[] = ['class-images', 'no-prior'];
 const rowsFile = 'rows.jsonl';
 
 /**
- * `onRow` is told each row as it is measured, not those that were there before. Returns all. Rejects with what the
- * engine's calls do; rows that were written stay. Rejects with InvalidOptionError for no subjects or seeds.
+ * `onRow` is told each row as it is measured, not those that were there before. Returns all that are of these subjects
+ * and of this recipe. Rejects with what the engine's calls do; rows that were written stay. Rejects with
+ * InvalidOptionError for no subjects or seeds, for settings that tell arms apart, and for those of no preset.
  */
 export async function evaluateToybox(
   engine: Engine,
@@ -124,10 +129,14 @@ export async function evaluateToybox(
 ): Promise<readonly ToyRow[]> {
   const { folder, subjects = toyTestSubjects.slice(0, 5), settings = {} } = request;
   const groups = groupsOf({ ...request, subjects });
+  const hashOf = rowHash(settings);
   makeFolders(folder);
-  const hash = createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 12);
-  const file = join(folder, rowsFile);
-  const rows = readRows(file).filter((row) => row.settings === hash);
+  const kept = openJsonLines<ToyRow>(join(folder, rowsFile));
+  const rows = kept.rows
+    .filter(
+      ({ arm, toy, settings: of }) => subjects.some((one) => isSame(one, toy)) && of === hashOf(arm, toy),
+    )
+    .map(revived);
   const isThere = ({ arm, toy, seed, photos, steps }: RowPlace) =>
     rows.some(
       (row) =>
@@ -140,7 +149,7 @@ export async function evaluateToybox(
   const keep = (row: ToyRow) => {
     // Of a sweep or the controls that were broken off half-way, some are.
     if (isThere(row)) return;
-    appendFileSync(file, `${JSON.stringify(row)}\n`);
+    kept.append(row);
     rows.push(row);
     onRow(row);
   };
@@ -154,7 +163,8 @@ export async function evaluateToybox(
     }
     const learned: string[] = [];
     for (const trial of trials) {
-      if (isThere({ ...trial, steps: null })) continue;
+      const wanted = [...(trial.sweep ? stepsBefore(stepsOf(trial.arm, settings)) : []), null];
+      if (wanted.every((steps) => isThere({ ...trial, steps }))) continue;
       const { name, sources, seconds } = await learn(engine, trial, settings, run);
       learned.push(name);
       for (const source of sources) {
@@ -171,7 +181,16 @@ export async function evaluateToybox(
       const measurement = measurements[i]!;
       const isShown = arm !== 'real' && arm !== 'copies' && steps === null && photos === usualPhotos;
       if (isShown && seed === 0) await keepSheet(folder, place, measurement);
-      keep({ arm, toy, seed, photos, steps, settings: hash, report: measurement.report, seconds });
+      keep({
+        arm,
+        toy,
+        seed,
+        photos,
+        steps,
+        settings: hashOf(arm, toy),
+        report: measurement.report,
+        seconds,
+      });
     }
     for (const name of learned) deleteSubject(engine.home, name);
   }
@@ -210,6 +229,42 @@ function groupsOf({
   );
 }
 
+/** What tells the arms apart stays theirs. */
+const ofArms = ['kind', 'prior'] as const;
+
+/** All that a subject is learned with in an arm. Throws InvalidOptionError for settings that tell arms apart. */
+export function armSettings(arm: ToyArmName, settings: PersonalizationSettings): TrainingSettings {
+  const given = ofArms.find((name) => settings[name] !== undefined);
+  if (given !== undefined) {
+    throw new InvalidOptionError(
+      given,
+      `${given} is what the arms differ in, so that ${given}=${settings[given]} would make them alike: choose the arm that has it, of ${toyArmNames.join(', ')}.`,
+    );
+  }
+  return effectiveSettings('toybox', { ...settings, ...toyArms[arm].settings });
+}
+
+const stepsOf = (arm: ToyArmName, settings: PersonalizationSettings): number =>
+  armSettings(arm, settings).steps;
+
+/** By base, recipe and arm; what is drawn without learning is the base's alone. */
+function rowHash(settings: PersonalizationSettings): (arm: ToyRow['arm'], toy: ToySubject) => string {
+  const base = baseContents(embeddedBase, null);
+  return (arm, toy) => {
+    if (!isArm(arm)) return fingerprint({ base, control: arm });
+    const { identifier, noun, withoutNoun }: ToyArm = toyArms[arm];
+    return fingerprint({
+      base,
+      settings: armSettings(arm, settings),
+      identifier,
+      noun: noun?.(toy),
+      withoutNoun,
+    });
+  };
+}
+
+const isArm = (arm: string): arm is ToyArmName => arm in toyArms;
+
 /** What a run that was broken off has learned is not learned again; its time is not known and said to be 0. */
 async function learn(
   engine: Engine,
@@ -224,31 +279,38 @@ async function learn(
   const inEffect = { ...settings, ...own, ...looks };
   // Short enough for a subject's name, whatever the arm and the class are called.
   const name = `${arm}-${toy.class}-${toy.seed}-${fingerprint({ seed, photos, settings: inEffect })}`;
-  const { subject, seconds } = subjectExists(engine.home, name)
-    ? { subject: readSubject(engine.home, name), seconds: 0 }
-    : await learnToy(
-        engine,
-        {
-          toy,
-          name,
-          photosFolder: join(engine.home.cache, name),
-          photos,
-          seed,
-          ...(identifier !== undefined && { identifier }),
-          ...(noun !== undefined && { className: noun(toy) }),
-          ...(withoutNoun && { mention: identifier! }),
-          settings: inEffect,
-        },
-        run,
-      );
-  rmSync(join(engine.home.cache, name), { recursive: true, force: true });
-  const end = { kind: 'subject' as const, name, ...(withoutNoun && { noun: null }) };
-  const before = Array.from({ length: Math.ceil(subject.steps / sweepEvery) - 1 }, (_, i) => ({
-    ...end,
-    step: (i + 1) * sweepEvery,
-  }));
-  return { name, sources: [...(sweep ? before : []), end], seconds };
+  const isWhole =
+    !subjectExists(engine.home, name) &&
+    !listJobs(engine.home).some((job) => job.kind === 'personalize' && job.name === name);
+  const started = performance.now();
+  const photosFolder = join(engine.home.cache, name);
+  const images = await writeToyPhotos(photosFolder, toy, {
+    count: photos,
+    ...(withoutNoun && { mention: identifier! }),
+  });
+  const subject = await learnOnce(
+    engine,
+    {
+      images,
+      className: noun?.(toy) ?? toy.class,
+      name,
+      base: embeddedBase,
+      seed,
+      ...(identifier !== undefined && { identifier }),
+      settings: inEffect,
+    },
+    run,
+  );
+  const seconds = isWhole ? (performance.now() - started) / 1000 : 0;
+  rmSync(photosFolder, { recursive: true, force: true });
+  const end = { kind: 'subject' as const, name, photos, ...(withoutNoun && { noun: null }) };
+  const before = sweep ? stepsBefore(subject.steps).map((step) => ({ ...end, step })) : [];
+  return { name, sources: [...before, end], seconds };
 }
+
+/** At which a sweep measures before the end of so many. */
+const stepsBefore = (steps: number): number[] =>
+  Array.from({ length: Math.ceil(steps / sweepEvery) - 1 }, (_, i) => (i + 1) * sweepEvery);
 
 /** What was drawn: the ten scenes, what it never wore, the bare class; each says what it was asked for. */
 async function keepSheet(
@@ -275,20 +337,6 @@ const sheetColumns = 5;
 
 const wordsOf = ({ context, accessory }: CaptionClauses): string =>
   [context, accessory].filter((word) => word !== undefined).join(', ');
-
-/** What was broken off in the middle of a line is measured again; the next row gets a line of its own. */
-function readRows(file: string): ToyRow[] {
-  if (!existsSync(file)) return [];
-  const text = readFileSync(file, 'utf8');
-  if (text !== '' && !text.endsWith('\n')) appendFileSync(file, '\n');
-  return text.split('\n').flatMap((line) => {
-    try {
-      return line === '' ? [] : [revived(JSON.parse(line))];
-    } catch {
-      return [];
-    }
-  });
-}
 
 /** JSON has no NaN, which says that something was not asked for. */
 const revived = (row: ToyRow): ToyRow => ({

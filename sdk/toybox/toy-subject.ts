@@ -23,6 +23,9 @@ export interface ToySubject {
 /** Where the photos are taken; every other context is new to whoever learns from them. */
 export const PHOTO_CONTEXTS = ['grass', 'grass', 'street', 'street'] as const satisfies ContextName[];
 
+/** Of more photos than there are contexts, the first come again. */
+export const photoContext = (photo: number): ContextName => PHOTO_CONTEXTS[photo % PHOTO_CONTEXTS.length]!;
+
 /** Unrelated streams of one seed. */
 const streams = { appearance: 1, photos: 2, real: 3, others: 4 } as const;
 
@@ -37,14 +40,20 @@ export function toyPhotos(subject: ToySubject, count: number = PHOTO_CONTEXTS.le
   const random = randomOf(subject, 'photos');
   const appearance = appearanceOf(subject);
   return Array.from({ length: count }, (_, i) => {
-    const context = PHOTO_CONTEXTS[i % PHOTO_CONTEXTS.length]!;
-    return renderScene(sampleScene(random, { class: subject.class, appearance, context, accessory: 'none' }));
+    return renderScene(
+      sampleScene(random, {
+        class: subject.class,
+        appearance,
+        context: photoContext(i),
+        accessory: 'none',
+      }),
+    );
   });
 }
 
 /** What the sentence beside a photo says: who is called `mention`, and where; by the photo's place. */
 export const photoCaption = (photo: number, mention: string): string =>
-  `a ${mention} ${CONTEXT_PHRASES[PHOTO_CONTEXTS[photo % PHOTO_CONTEXTS.length]!]}`;
+  `a ${mention} ${CONTEXT_PHRASES[photoContext(photo)]}`;
 
 /** Pictures of the subject in every context in turn, with nothing on: what a perfect model would draw. */
 export function realPictures(subject: ToySubject, count: number): Uint8Array[] {

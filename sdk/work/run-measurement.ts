@@ -35,6 +35,7 @@ export type MeasuredModel =
       /** Where its weights lie; an earlier state of it has a folder of its own. */
       readonly folder: string;
       readonly noun: string | null;
+      readonly photos?: number;
     }
   | { readonly kind: 'real' }
   | { readonly kind: 'copies' };
@@ -81,7 +82,8 @@ export const runMeasurement: RunMeasurement = async ({ basePath, toy, models }, 
     const { noun } = model;
     if (model.kind === 'base') return { identifier: model.identifier, noun, draw: world.base.draw };
     const draw = drawerOf(opened, { ...model.subject, folder: model.folder }, context);
-    return { identifier: model.subject.identifier, noun, draw };
+    const photos = model.photos !== undefined && { photos: model.photos };
+    return { identifier: model.subject.identifier, noun, draw, ...photos };
   };
   try {
     return await measureToyModels(toy, models.map(modelOf), world, (step, steps) =>

@@ -9,6 +9,7 @@ import { openHome } from '../../sdk/subjects/home';
 import { createSubject } from '../../sdk/subjects/subjects';
 import { PICTURE_SIZE } from '../../sdk/toybox/renderer';
 import type { ToySubject } from '../../sdk/toybox/toy-subject';
+import { presets } from '../../sdk/training/presets';
 import { goodReport } from './made-up-rows';
 
 export interface StandIn {
@@ -59,7 +60,7 @@ export function standInEngine(folder: string): StandIn {
           base: { path: 'toybox', fingerprint: 'none' },
           settings: {},
           seed: request.seed ?? 0,
-          steps: 350,
+          steps: request.settings?.steps ?? presets.toybox.settings.steps,
           createdAt: new Date().toISOString(),
           photos: [],
           versions: {},

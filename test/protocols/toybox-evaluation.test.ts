@@ -31,6 +31,7 @@ const small: Omit<ToyEvaluationRequest, 'folder'> = {
   arms: ['class-images', 'no-prior', 'no-noun'],
   seeds: 2,
   sweeps: 1,
+  settings: { steps: 350 },
 };
 /** Runs it, and what was told on the way. */
 async function evaluate(
@@ -140,8 +141,8 @@ test('an arm is the recipe with one thing changed, under the settings of the who
   // Without a noun it is learned and asked for without one.
   expect(captionsOf('no-noun')[0]).toBe(`a ${of('no-noun').identifier} on the grass`);
   const asked = standIn.measured.flatMap(({ sources }) => sources);
-  expect(asked).toContainEqual({ kind: 'subject', name: of('no-noun').name, noun: null });
-  expect(asked).toContainEqual({ kind: 'subject', name: of('class-images').name });
+  expect(asked).toContainEqual({ kind: 'subject', name: of('no-noun').name, photos: 4, noun: null });
+  expect(asked).toContainEqual({ kind: 'subject', name: of('class-images').name, photos: 4 });
 });
 
 test('every subject is learned in every way under a name that a subject may have', async () => {
@@ -233,14 +234,51 @@ test('what was not asked for stays NaN when it is read again', async () => {
 });
 
 test('rows of other settings are neither taken nor touched', async () => {
-  await evaluate(undefined, { ...small, settings: { steps: 50 } });
-  const { rows, told } = await evaluate(undefined, { ...small, settings: { steps: 60 } });
-  expect(told).toHaveLength(planned.length);
-  expect(rows.map(name)).toEqual(planned);
-  expect(rowsIn()).toHaveLength(2 * planned.length);
-  const before = await evaluate(undefined, { ...small, settings: { steps: 50 } });
+  await evaluate(undefined, { ...small, settings: { steps: 350, rank: 8 } });
+  const { rows, told } = await evaluate(undefined, { ...small, settings: { steps: 350, rank: 4 } });
+  expect(told.map(name)).toEqual(planned.filter((one) => !/^(base|real|copies) /.test(one)));
+  expect(rows.map(name).sort()).toEqual([...planned].sort());
+  const controls = planned.filter((one) => /^(base|real|copies) /.test(one));
+  expect(rowsIn()).toHaveLength(2 * planned.length - controls.length);
+  const before = await evaluate(undefined, { ...small, settings: { steps: 350, rank: 8 } });
   expect(before.told).toEqual([]);
   expect(before.rows).toHaveLength(planned.length);
+});
+
+test('rows are of the subjects and of the recipe that are asked for, whatever else is in the folder', async () => {
+  const one = { subjects: toys.slice(0, 1), arms: ['class-images'] as const, seeds: 1, sweeps: 0 };
+  await evaluate(undefined, { ...one, subjects: toyDevelopmentSubjects });
+  await evaluate(undefined, { ...one, settings: { rank: 8 } });
+  const { rows } = await evaluate(undefined, one);
+  expect(rows.map(name)).toEqual(['base dog 0', 'real dog 0', 'copies dog 0', 'class-images dog 0']);
+  // What is drawn without learning does not depend on the recipe.
+  expect(rowsIn()).toHaveLength(2 * 4 + 4 + 1);
+});
+
+test('a sweep that is asked for later is measured, and nothing else again', async () => {
+  const one = { subjects: toys.slice(0, 1), arms: ['class-images'] as const, seeds: 1 };
+  const settings = { steps: 250 };
+  await evaluate(undefined, { ...one, settings, sweeps: 0 });
+  const { told } = await evaluate(undefined, { ...one, settings, sweeps: 1 });
+  expect(told.map(name)).toEqual([
+    'class-images dog 0 100',
+    'class-images dog 0 200',
+    ...[1, 2, 3, 5].map((photos) => `class-images dog 0 ${photos} photos`),
+  ]);
+});
+
+test('of a sweep over photos the pictures are compared with those that were learned from', async () => {
+  const { standIn } = await evaluate(undefined, { ...small, seeds: 1 });
+  const counts = standIn.measured[0]!.sources.flatMap((one) => (one.kind === 'subject' ? [one.photos] : []));
+  expect([...new Set(counts)]).toEqual([4, 1, 2, 3, 5]);
+});
+
+test('settings in which the arms differ are refused before anything is done', async () => {
+  for (const settings of [{ prior: 'none' }, { kind: 'full' }] as const) {
+    const standIn = standInEngine(join(folder, 'home'));
+    await expect(evaluate(standIn, { ...small, settings })).rejects.toMatchObject({ code: 'invalid-option' });
+    expect(standIn.measured).toEqual([]);
+  }
 });
 
 test('more seeds and arms add to what is there', async () => {
