@@ -1,6 +1,5 @@
 /** What is drawn to judge a subject by: by itself and by its base, in the same scenes; what is there is not drawn again. */
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeFolders } from '../checkpoint/write-failure';
 import type { Engine } from '../jobs/engine';
@@ -10,6 +9,7 @@ import { fillPrompt } from '../subjects/prompt';
 import { snapshotFolder, snapshotSteps, snapshotsFolder } from '../subjects/snapshots';
 import type { Subject } from '../subjects/subjects';
 import { weightFilesOf } from '../subjects/weight-files';
+import { drawMissingFiles } from './draw-missing';
 
 export interface CardPicture {
   readonly file: string;
@@ -147,9 +147,6 @@ async function draw(
     file: join(folder, `${name}-${i + 1}.png`),
     seed: seed + i,
   }));
-  const missing = pictures.findIndex(({ file }) => !existsSync(file));
-  if (missing < 0) return pictures;
-  const images = await engine.generate({ ...request, seed: seed + missing, count: count - missing }, run);
-  for (const [i, image] of images.entries()) await image.save(pictures[missing + i]!.file);
+  await drawMissingFiles(engine, pictures, request, run);
   return pictures;
 }

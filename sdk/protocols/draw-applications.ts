@@ -17,6 +17,7 @@ import { fillPrompt, subjectWords } from '../subjects/prompt';
 import { readSubject, type Subject } from '../subjects/subjects';
 import { oracleIn } from '../work/scoring-encoders';
 import { type ApplicationName, type ApplicationPrompt, applicationNames, applications } from './applications';
+import { drawMissingFiles } from './draw-missing';
 import { writeReport } from './write-report';
 
 export interface ApplicationsRequest {
@@ -90,7 +91,7 @@ export async function drawApplications(
         seed: one,
         file: join(folder, application, `${fileName(text)}-${one}.png`),
       }));
-      await drawMissing(engine, prompt, own, run);
+      await drawMissingFiles(engine, own, { prompt }, run);
       rows.push({ prompt, pictures: await readBy(engine, subject, text, own, run) });
     }
     const one = { application, sheet: await writeSheet(folder, application, rows), prompts: rows };
@@ -138,25 +139,6 @@ const fileName = (text: string): string =>
     .replace(/ ?\{subject\}/, '')
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-');
-
-/** A file is written whole or not at all, so that one that is there is done. */
-async function drawMissing(
-  engine: Engine,
-  prompt: string,
-  pictures: readonly DrawnPicture[],
-  run: RunOptions,
-): Promise<void> {
-  const isMissing = ({ file }: DrawnPicture) => !existsSync(file);
-  const missing = pictures.filter(isMissing);
-  if (missing.length === 0) return;
-  // In one call from the first on: they are usually the last ones.
-  const [from, to] = [missing[0]!.seed, missing.at(-1)!.seed];
-  const images = await engine.generate({ prompt, seed: from, count: to - from + 1 }, run);
-  for (const picture of missing) {
-    const image = images.find(({ seed }) => seed === picture.seed);
-    await image!.save(picture.file);
-  }
-}
 
 /** With what the oracle reads on them, where the subject's base has one. */
 async function readBy(
@@ -214,22 +196,21 @@ function shownOf(prompts: DrawnApplication['prompts']): Block[] {
   return [{ kind: 'text', text }];
 }
 
-/** What a base that knows photographs may be asked. */
-const promptSection = (leftOut: readonly ApplicationName[], { name }: Subject): Section => ({
-  heading: 'For a base of photographs',
-  blocks: [
-    {
-      kind: 'table',
-      columns: ['', 'prompt'],
-      rows: leftOut.flatMap((application) =>
-        applications[application].prompts.map(({ text }, i) => [
-          i === 0 ? application : '',
-          { text: text.replaceAll('{subject}', `@${name}`), code: true as const },
-        ]),
-      ),
-    },
-  ],
-});
+/** Prompts of these that the subject's base has no words for: what a base that knows photographs may be asked. */
+function promptSections(asked: readonly ApplicationName[], subject: Subject): Section[] {
+  const rows = asked.flatMap((application) => {
+    const drawn = promptsFor(subject, application);
+    const others = applications[application].prompts.filter((prompt) => !drawn.includes(prompt));
+    return others.map(({ text }, i) => [
+      i === 0 ? application : '',
+      { text: text.replaceAll('{subject}', `@${subject.name}`), code: true as const },
+    ]);
+  });
+  if (rows.length === 0) return [];
+  return [
+    { heading: 'For a base of photographs', blocks: [{ kind: 'table', columns: ['', 'prompt'], rows }] },
+  ];
+}
 
 function reportApplications(
   subject: Subject,
@@ -245,7 +226,7 @@ function reportApplications(
         kind: 'picture',
         png: readFileSync(sheet),
         file: `${application}.png`,
-        caption: `${prompts.length} prompts, ${counted(prompts[0]!.pictures.length)} each; below each its seed`,
+        caption: `${prompts.length} of ${applications[application].prompts.length} prompts, ${counted(prompts[0]!.pictures.length)} each; below each its seed`,
       },
     ] satisfies Block[],
   }));
@@ -254,7 +235,10 @@ function reportApplications(
   const report = {
     title: `What can be done with @${subject.name}`,
     summary: `The applications of the paper, drawn as they came, none picked.${without}`,
-    sections: [...sections, ...(leftOut.length === 0 ? [] : [promptSection(leftOut, subject)])],
+    sections: [
+      ...sections,
+      ...promptSections([...drawn.map(({ application }) => application), ...leftOut], subject),
+    ],
   };
   const { id, name, className, base, steps } = subject;
   return writeReport(folder, report, { subject: { id, name, className, base, steps }, drawn, leftOut });

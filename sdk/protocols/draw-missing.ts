@@ -1,4 +1,4 @@
-/** Pictures of a protocol: files that a row tells of, drawn where one of the two is not there. */
+/** Pictures of a protocol, drawn where they are not there: as files, or as files that a row tells of. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Engine } from '../jobs/engine';
@@ -8,7 +8,7 @@ import type { JsonLines } from './json-lines';
 
 export interface KeptPicture {
   readonly seed: number;
-  /** PNG, from the folder of the run. */
+  /** PNG; of a row, from the folder of the run. */
   readonly file: string;
 }
 
@@ -35,11 +35,35 @@ export async function drawMissing<Row extends KeptPicture>(
 ): Promise<void> {
   const missing = wanted.filter((row) => !isDrawn(folder, kept.rows, row));
   for (const rows of inSequence(missing)) {
-    const images = await engine.generate({ ...request, seed: rows[0]!.seed, count: rows.length }, run);
-    for (const [i, row] of rows.entries()) {
-      await images[i]!.save(join(folder, row.file));
+    await drawSequence(engine, folder, rows, request, run, (row) => {
       if (!kept.rows.some(({ file, seed }) => file === row.file && seed === row.seed)) kept.append(row);
-    }
+    });
+  }
+}
+
+/** Files that no row tells of: a file is written whole or not at all, so that one that is there is done. Rejects as above. */
+export async function drawMissingFiles(
+  engine: Engine,
+  wanted: readonly KeptPicture[],
+  request: Omit<GenerateRequest, 'seed' | 'count'>,
+  run: RunOptions,
+): Promise<void> {
+  const missing = wanted.filter(({ file }) => !existsSync(file));
+  for (const pictures of inSequence(missing)) await drawSequence(engine, '', pictures, request, run);
+}
+
+async function drawSequence<Picture extends KeptPicture>(
+  engine: Engine,
+  folder: string,
+  pictures: readonly Picture[],
+  request: Omit<GenerateRequest, 'seed' | 'count'>,
+  run: RunOptions,
+  onSaved: (picture: Picture) => void = () => {},
+): Promise<void> {
+  const images = await engine.generate({ ...request, seed: pictures[0]!.seed, count: pictures.length }, run);
+  for (const [i, picture] of pictures.entries()) {
+    await images[i]!.save(join(folder, picture.file));
+    onSaved(picture);
   }
 }
 

@@ -140,7 +140,7 @@ export async function evaluateDreamBench(
       gaps.push(`${reference.id}: ${error.message}`);
     }
   }
-  const { answers, spent, stopped } = judge
+  const { answers, spent, stopped, unreadable } = judge
     ? await judgeAll(
         judge,
         folder,
@@ -155,7 +155,12 @@ export async function evaluateDreamBench(
         events,
         run.signal,
       )
-    : { answers: [], spent: null, stopped: null };
+    : { answers: [], spent: null, stopped: null, unreadable: [] };
+  gaps.push(
+    ...unreadable.map(
+      (file) => `${file} cannot be read and was not judged: delete it, and the same command draws it anew`,
+    ),
+  );
   const judgeWords = judge && {
     endpoint: judge.endpoint,
     model: judge.model,

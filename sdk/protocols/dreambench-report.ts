@@ -47,6 +47,8 @@ const published: Readonly<Partial<Record<PresetName, PublishedRow>>> = {
 
 const publishedRuns = 3;
 const publishedTemperature = 1;
+/** Who serves the published judge; any other endpoint may give its name to what it likes. */
+const publishedHosts = /(^|\.)(openai\.com|openai\.azure\.com)$/;
 
 /** Writes what was rated into `folder`, as HTML, Markdown and JSON. Throws DiskFullError. */
 export function reportDreamBench(
@@ -97,7 +99,10 @@ export function dreamBenchReport(evaluation: DreamBenchEvaluation): Report {
       { heading: 'By category and kind of prompt', blocks: [partTable(evaluation)] },
       {
         heading: 'What keeps these from being the published figures',
-        blocks: [lines(incomparabilities(evaluation)), { kind: 'text', text: remarks(evaluation) }],
+        blocks: [
+          lines(incomparabilities(evaluation)),
+          ...(besides(evaluation) ? [] : [{ kind: 'text', text: remarks(evaluation) } as const]),
+        ],
       },
       { heading: 'Without a score', blocks: [noScoreTable(evaluation)] },
       { heading: 'Gaps', blocks: [lines(gaps)] },
@@ -116,12 +121,15 @@ const lines = (some: readonly string[]): Table => ({
 export function incomparabilities({ about, answers, pictures, stopped }: DreamBenchEvaluation): string[] {
   const found: string[] = [];
   if (about.judge === null) return ['Nobody has judged.'];
-  const { model, runs, temperature } = about.judge;
+  const { endpoint, model, runs, temperature } = about.judge;
+  const { host, hostname } = new URL(endpoint);
   const answered = [...new Set(answers.flatMap((answer) => answer.model ?? []))];
   const others = answered.filter((name) => name !== publishedJudge);
   if (model !== publishedJudge) found.push(`The judge is ${model}; published: ${publishedJudge}.`);
   else if (others.length > 0)
     found.push(`The endpoint says that ${others.join(', ')} answered; published: ${publishedJudge}.`);
+  else if (!publishedHosts.test(hostname))
+    found.push(`Judged by ${host}, which may call any model ${publishedJudge}; published: by OpenAI's.`);
   if (temperature !== publishedTemperature)
     found.push(`The judge answers at temperature ${temperature}; published: ${publishedTemperature}.`);
   if (runs !== publishedRuns)
@@ -196,7 +204,7 @@ function scoreTable(evaluation: DreamBenchEvaluation): Table {
       ['here', figure(CP), figure(PF), product === null ? 'not measured' : product.toFixed(3)],
       ...(row ? [[`published: ${row.name}, ${row.base}`, row.CP, row.PF, row.product]] : []),
     ],
-    note: `Means over pictures, then over whole runs, ± standard deviation of the runs; CP·PF is the product of the two as they are rounded.${row ? '' : ' No published row stands here: the section below says why.'}`,
+    note: `Means over pictures, then over whole runs, ± standard deviation of the runs; CP·PF is the product of the two as they are rounded. ${row ? remarks(evaluation) : 'No published row stands here: the section below says why.'}`,
   };
 }
 

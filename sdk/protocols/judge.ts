@@ -73,11 +73,15 @@ const picture = (jpeg: Uint8Array): JudgePart => ({
   image_url: { url: `data:image/jpeg;base64,${Buffer.from(jpeg).toString('base64')}`, detail: 'high' },
 });
 
-/** The one `Score: N` of an answer, 0 to 4; null where there is none, several, or another number. */
+/** The one `Score: N` of an answer, 0 to 4; null where there is none, several, a range, or another number. */
 export function readScore(answer: string): number | null {
-  const found = [...answer.matchAll(/score[*_]*:[*_\s]*[a-z]*\s*(\d+(?:\.\d+)?)/gi)];
-  const score = Number(found[0]?.[1]);
-  return found.length === 1 && Number.isInteger(score) && score <= 4 ? score : null;
+  const found = [
+    ...answer.matchAll(/score[*_]*:[*_\s]*[a-z]*\s*(\d+(?:\.\d+)?)(\s*(?:[-–—]|to|or)\s*\d)?/gi),
+  ];
+  const [, digits, range] = found[0] ?? [];
+  const score = Number(digits);
+  const isScore = found.length === 1 && range === undefined && Number.isInteger(score) && score <= 4;
+  return isScore ? score : null;
 }
 
 /**

@@ -4,13 +4,20 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { InvalidOptionError, JudgeUnreachableError, StoppedError } from '../errors';
+import { InvalidOptionError, JudgeUnreachableError, StoppedError, UnreadableImageError } from '../errors';
 import { readImage } from '../images/read-image';
 import { squashedJpeg } from '../images/squashed-jpeg';
 import type { DreamBenchReference } from './dreambench-data';
 import { fileHash } from './fingerprint';
 import { type JsonLines, openJsonLines } from './json-lines';
-import { conversation, type Judge, type Judgement, type JudgeTokens, judged } from './judge';
+import {
+  conversation,
+  type Judge,
+  type JudgeMessage,
+  type Judgement,
+  type JudgeTokens,
+  judged,
+} from './judge';
 import { type JudgeRubric, judgeRubrics } from './judge-rubrics';
 import { type JudgeQuestion, judgeQuestions, type Rating } from './judge-scores';
 
@@ -65,6 +72,8 @@ export interface Judging {
   readonly spent: number | null;
   /** Why not all were asked; null: all were. */
   readonly stopped: string | null;
+  /** Paths of drawn pictures that cannot be read, of which nothing was asked. */
+  readonly unreadable: readonly string[];
 }
 
 /** Pictures go to the judge in so many pixels a side. */
@@ -193,6 +202,7 @@ export async function judgeAll(
   let [begun, done, underway, silence] = [0, estimate.answered, 0, 0];
   let stopped: string | null = null;
   let failure: unknown;
+  const unreadable = new Set<string>();
   const next = (): Item | undefined => {
     const [item] = queue;
     if (item === undefined || failure !== undefined || stopped !== null) return undefined;
@@ -209,7 +219,12 @@ export async function judgeAll(
       underway += expected;
       try {
         signal?.throwIfAborted();
-        const said = await answerTo(judge, item, signal);
+        const messages = await messagesOf(item);
+        if (messages === null) {
+          unreadable.add(item.judged.picture);
+          continue;
+        }
+        const said = await answerTo(judge, item, messages, signal);
         const price = cost(said.tokens);
         const answer = { ...said, cost: hasPrice ? price : null };
         spent += price;
@@ -233,6 +248,7 @@ export async function judgeAll(
     answers: items.flatMap(({ key }) => answers.get(key) ?? []),
     spent: hasPrice ? spent : null,
     stopped,
+    unreadable: [...unreadable],
   };
 }
 
@@ -266,16 +282,25 @@ function itemsOf(judge: Judge, pictures: readonly JudgedPicture[], runs: number)
   ).flat();
 }
 
+/** null where the drawn picture cannot be read. */
+async function messagesOf({ question, rubric, judged: one }: Item): Promise<JudgeMessage[] | null> {
+  const { reference, caption, picture } = one;
+  const shown = async (path: string) => squashedJpeg(await readImage(path), judgedSide);
+  const drawn = await shown(picture).catch((error: unknown) => {
+    if (error instanceof UnreadableImageError) return null;
+    throw error;
+  });
+  if (drawn === null) return null;
+  return conversation(rubric, question === 'PF' ? caption : await shown(reference.picture), drawn);
+}
+
 async function answerTo(
   judge: Judge,
-  item: Item,
+  { key, question, run, category, prompt, judged: { reference } }: Item,
+  messages: readonly JudgeMessage[],
   signal: AbortSignal | undefined,
 ): Promise<Omit<Answer, 'cost'>> {
-  const { key, question, run, category, prompt, rubric } = item;
-  const { reference, caption, picture } = item.judged;
-  const shown = async (path: string) => squashedJpeg(await readImage(path), judgedSide);
-  const first = question === 'PF' ? caption : await shown(reference.picture);
-  const judgement = await judged(judge, conversation(rubric, first, await shown(picture)), signal);
+  const judgement = await judged(judge, messages, signal);
   return { key, reference: reference.id, category, prompt, question, run, ...judgement };
 }
 

@@ -160,7 +160,7 @@ function drawPictures(
   order: readonly number[],
 ): { shown: TrainingPicture[]; prompts: TrainingPrompt[]; left: number[] } {
   const ofClass = settings.prior === 'images';
-  const epoch = Math.max(photos.length, ofClass ? classImages.length : 0);
+  const epoch = Math.max(photos.length, ofClass ? classEpoch(photos, classImages) : 0);
   const sizeOf = (photo: number) => photos[photo]!.variants[0]!.size;
   const left = [...order];
   const indices: number[] = [];
@@ -195,6 +195,20 @@ function drawPictures(
     shown.push(...shown.map(({ lossMask, ...picture }) => picture));
   }
   return { shown, prompts, left };
+}
+
+/**
+ * How long an epoch is in which every class image comes up: as many as there are where all photos are of one size, as in
+ * diffusers' scripts; longer where one size has few of the photos and many of the class images.
+ */
+function classEpoch(photos: readonly TrainingPhoto[], classImages: readonly ClassPicture[]): number {
+  const lengths = photos.map(({ variants: [first] }) => {
+    const { size } = first!;
+    const peers = photos.flatMap(({ variants: [one] }, i) => (sameSize(one!.size, size) ? [i] : []));
+    const last = classImages.filter((picture) => sameSize(picture.size, size)).length - 1;
+    return Math.floor(last / peers.length) * photos.length + (peers.at(last % peers.length) ?? 0) + 1;
+  });
+  return Math.max(...lengths);
 }
 
 /** A draw from each picture's distribution. */

@@ -158,6 +158,28 @@ test('without a judge pictures are drawn and nothing is rated', async () => {
   expect(text).toContain('Nobody has judged.');
 });
 
+test('a drawn picture that cannot be read is a gap, and drawn anew where it was deleted', async () => {
+  const { pictures } = await evaluateDreamBench(place.engine, request({ subjects: 1 }));
+  const broken = join(place.folder, 'out', pictures[4]!.file);
+  writeFileSync(broken, 'no picture');
+  const evaluation = await evaluateDreamBench(
+    place.engine,
+    request({ subjects: 1, judge: await judge(), runs: 1 }),
+  );
+  expect(evaluation.answers).toHaveLength(16);
+  expect(evaluation.gaps.at(-1)).toBe(
+    `${broken} cannot be read and was not judged: delete it, and the same command draws it anew`,
+  );
+  expect(incomparabilities(evaluation).join()).toContain('8 pictures were judged in every run');
+  rmSync(broken);
+  const mended = await evaluateDreamBench(
+    place.engine,
+    request({ subjects: 1, judge: await judge(), runs: 1 }),
+  );
+  expect(mended.answers).toHaveLength(18);
+  expect(mended.gaps.join()).not.toContain('cannot be read and was not judged');
+});
+
 test('with an identifier the subject is mentioned where its noun is', async () => {
   const evaluation = await evaluateDreamBench(place.engine, request({ subjects: 1, preset: 'paper' }));
   expect(place.calls.drawn[0]!.text).toBe('A picture of a olis red panda, number 0');
@@ -234,6 +256,8 @@ describe('the published row', () => {
     expect(text(evaluation)).toContain(
       '| published: DreamBooth, Stable Diffusion 1.5 | 0.494 | 0.721 | 0.356 |',
     );
+    // What stands beside it is qualified where it stands.
+    expect(text(evaluation)).toMatch(/0\.356 \|\n\n[^\n]*instructions are this package's own words/);
     expect(text(evaluation)).toContain('| here | 0.750 ± 0.0000 | 0.750 ± 0.0000 | 0.563 |');
     const { about } = evaluation;
     const lora = {
@@ -261,6 +285,11 @@ describe('the published row', () => {
     ['a picture less', { pictures: whole().pictures.slice(1) }, /1350 pictures were judged/],
     ['an answer less', { answers: whole().answers.slice(1) }, /1349 pictures were judged/],
     ['a run less', { answers: whole().answers.filter(({ run }) => run < 2) }, /0 pictures were judged/],
+    [
+      'an endpoint that may call its model what it likes',
+      { about: withJudge({ endpoint: 'http://127.0.0.1:8000/v1' }) },
+      /by 127\.0\.0\.1:8000, which may call any model gpt-4o-2024-05-13; published: by OpenAI's/,
+    ],
     ['another temperature', { about: withJudge({ temperature: 0 }) }, /at temperature 0; published: 1/],
     [
       'a single run',

@@ -170,6 +170,22 @@ describe('photos of several sizes', () => {
   });
 });
 
+test('every class image comes up, where the photo of its size is one of several', () => {
+  const photos = [1, 2, 3].map((value) => picture(value, [2, 4])).concat(picture(4, [3, 3]));
+  const classes = [20, 21, 22, 23, 24].map((value) => picture(value, [3, 3])).concat(picture(10, [2, 4]));
+  const from = source(sdxl, { prior: 'images', batchSize: 1 }, photos, classes);
+  const noises = createNoiseSchedule(sdxl.schedulerConfig);
+  const random = createRandom(3);
+  let order: readonly number[] = [];
+  const seen = new Set<number>();
+  do {
+    const batch = drawBatch(from, noises, random, order);
+    order = batch.order;
+    seen.add(rows(batch.feeds, 'timeIds')[1]!);
+  } while (order.length > 0);
+  expect([...seen].sort()).toEqual([10, 20, 21, 22, 23, 24]);
+});
+
 describe('options', () => {
   test('noise offset: a draw more for each channel of each row, the rest as it was', () => {
     const noise = Float32Array.of(1, 2, 3, 4, 5, 6, 7, 8);
