@@ -70,6 +70,7 @@ export type {
 export { cancelJob, listJobs, readJob } from './jobs/jobs';
 export { exportLearned, importLearned } from './jobs/learned-files';
 export { readPicture, requestLike } from './jobs/made-picture';
+export { oracleNote } from './jobs/oracle-errors';
 export type { PersonalizationRequest, ResumeChanges } from './jobs/personalization';
 export type { RedisQueueOptions } from './jobs/redis-queue';
 export { openRedisQueue } from './jobs/redis-queue';

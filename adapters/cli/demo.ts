@@ -15,10 +15,11 @@ export async function demoCommand(session: Session, options: DemoOptions): Promi
   const folder = resolve(options.out ?? 'demo');
   const home = options.home ?? join(folder, 'home');
   const begun = Date.now();
-  const demo = await withEngine(session, { ...options, home }, (engine, run, sdk) =>
-    sdk.runDemo(engine, { folder, ...given({ seed: options.seed }) }, run),
-  );
-  const { subject, measured, sheet, photos } = demo;
+  const demo = await withEngine(session, { ...options, home }, async (engine, run, sdk) => ({
+    oracle: sdk.oracleNote(),
+    ...(await sdk.runDemo(engine, { folder, ...given({ seed: options.seed }) }, run)),
+  }));
+  const { subject, measured, sheet, photos, oracle } = demo;
   const reports = { base: measured.base.report, personalized: measured.subject.report };
   const seconds = (Date.now() - begun) / 1000;
   const shown = relative(process.cwd(), home);
@@ -46,6 +47,7 @@ export async function demoCommand(session: Session, options: DemoOptions): Promi
       ),
       '',
       ...measures.map(({ name, meaning }) => `  ${name.padEnd(6)} ${meaning}`),
+      oracle,
       '',
       `Look at ${relative(process.cwd(), sheet)} (${duration(seconds)}).`,
       `Next: npx dreambooth generate "a photo of @${subject.name} at night wearing a red hat" --home ${shown}`,

@@ -81,9 +81,9 @@ async function toyboxCommand(session: Session, protocol: string, options: Evalua
       ...given({ seeds: options.seeds, sweeps: options.sweeps, arms: options.arms as ToyArmName[] }),
     };
     const rows = await sdk.evaluateToybox(engine, request, (one) => output.say(lineOf(one)), run);
-    return { rows, ...sdk.reportToybox(rows, folder) };
+    return { oracle: sdk.oracleNote(), ...sdk.reportToybox(rows, folder, request.settings) };
   });
-  const { files, findings } = evaluated;
+  const { files, findings, oracle } = evaluated;
   output.done({ files, findings }, [
     '',
     ...findings.map(
@@ -91,6 +91,7 @@ async function toyboxCommand(session: Session, protocol: string, options: Evalua
         `${name.padEnd(26)}${verdict.padEnd(14)}${claim}\n${' '.repeat(40)}${seen}`,
     ),
     '',
+    oracle,
     `Look at ${files[0]}`,
   ]);
 }

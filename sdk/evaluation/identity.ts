@@ -21,7 +21,7 @@ export function identityOf(reading: OracleReading): number[] {
   return [...reading.appearance.slice(0, 9), ...reading.patternProbabilities.map((p) => p / 2)];
 }
 
-export function euclidean(a: ArrayLike<number>, b: ArrayLike<number>): number {
+function euclidean(a: ArrayLike<number>, b: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += (a[i]! - b[i]!) ** 2;
   return Math.sqrt(sum);

@@ -65,7 +65,7 @@ export interface ToyMeasurement {
   readonly prior: readonly Uint8Array[];
 }
 
-export const picturesAPrompt = 4;
+const picturesAPrompt = 4;
 const priorCount = 64;
 /** Little guidance shows the class in all its variety. */
 const priorGuidance = 1.5;

@@ -51,7 +51,7 @@ export interface Judgement {
 }
 
 /** Answers that are looked at before a question counts as unanswered. */
-export const mostTries = 3;
+const mostTries = 3;
 
 /** Of `jpeg` bytes; both pictures for `subject` and `style`, text and picture for `prompt`. */
 export function conversation(

@@ -263,7 +263,7 @@ function rowHash(settings: PersonalizationSettings): (arm: ToyRow['arm'], toy: T
   };
 }
 
-const isArm = (arm: string): arm is ToyArmName => arm in toyArms;
+export const isArm = (arm: string): arm is ToyArmName => arm in toyArms;
 
 /** What a run that was broken off has learned is not learned again; its time is not known and said to be 0. */
 async function learn(

@@ -3,13 +3,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { mean } from '../evaluation/oracle-reading';
 import type { Interval } from '../evaluation/statistics';
-import { basePath, embeddedBase } from '../jobs/base-path';
+import { oracleErrors, oracleNote } from '../jobs/oracle-errors';
 import { packageVersions } from '../jobs/versions';
 import type { Block, Cell, LineChart, Report, Section, Table } from '../reports/report';
 import type { ToySubject } from '../toybox/toy-subject';
-import { presets } from '../training/presets';
+import { effectiveSettings } from '../training/presets';
+import type { PersonalizationSettings } from '../work/personalization-settings';
 import { toyArmNames, toyArms } from './toybox-arms';
-import { distinct, isSame, type ToyRow, toyControls } from './toybox-evaluation';
+import { armSettings, distinct, isArm, isSame, type ToyRow, toyControls } from './toybox-evaluation';
 import {
   contrast,
   courseOf,
@@ -24,18 +25,7 @@ import {
 } from './toybox-summary';
 import { writeReport } from './write-report';
 
-/** Shares that the oracle reads right, and how far off its regressed identity is (RMSE). */
-export type OracleErrors = Readonly<Record<string, number>>;
-
-/** On pictures through the autoencoder that it was not trained on, as the log of its training has them. */
-export function oracleErrors(): OracleErrors {
-  const log = readFileSync(join(basePath(embeddedBase), 'pretraining.txt'), 'utf8');
-  const found = [...log.matchAll(/oracle, held-out decoded: (.*)/g)].at(-1)![1]!;
-  const { appearance, ...shares } = JSON.parse(found) as Record<string, number> & { appearance: number[] };
-  return { ...shares, 'identity RMSE': Number(mean(appearance.slice(0, 9)).toFixed(3)) };
-}
-
-export const measureWords = {
+const measureWords = {
   CP: 'is it the very subject? 0: anyone of its class, 1: as real pictures of it',
   PF: 'share of pictures that show scene and accessory as asked',
   CP·PF: 'product of the two means',
@@ -51,6 +41,8 @@ export const measureWords = {
   classAccuracy: 'share of the right class',
   contextAccuracy: 'share of the right scene',
   accessoryAccuracy: 'share of the right accessory',
+  redrawnPSNR:
+    'dB between a picture and what the oracle read on it, drawn again over the subject: higher where readings are to be believed',
 } as const satisfies Partial<Record<Measure, string>>;
 
 const measures = Object.keys(measureWords) as (keyof typeof measureWords)[];
@@ -66,6 +58,8 @@ const headline: readonly Measure[] = [
   'DIV',
   'COPY',
 ];
+/** What stands behind them. */
+const details: readonly Measure[] = measures.filter((measure) => !headline.includes(measure));
 const arms = [...toyControls, ...toyArmNames] as const;
 const wordsOf = (arm: ToyRow['arm']): string => {
   if (arm === 'base') return 'the untouched model, asked for the class';
@@ -73,23 +67,33 @@ const wordsOf = (arm: ToyRow['arm']): string => {
   return arm === 'copies' ? 'the photos, whatever is asked' : toyArms[arm].words;
 };
 
-/** Writes what the rows say into `folder`, as HTML, Markdown and JSON. Throws DiskFullError. */
+/**
+ * Writes what the rows say into `folder`, as HTML, Markdown and JSON; `settings` are those that they were asked for with.
+ * Throws DiskFullError.
+ */
 export function reportToybox(
   rows: readonly ToyRow[],
   folder: string,
+  settings: PersonalizationSettings = {},
 ): { readonly files: readonly string[]; readonly findings: readonly Finding[] } {
-  const oracle = oracleErrors();
   const found = findings(rows);
-  const report = toyboxReport(rows, folder, oracle, found);
-  const recipe = presets.toybox.settings;
-  const result = { oracle, versions: packageVersions(), recipe, findings: found, rows };
+  const report = toyboxReport(rows, folder, settings, found);
+  const result = {
+    oracle: oracleErrors(),
+    versions: packageVersions(),
+    recipe: effectiveSettings('toybox', settings),
+    settings,
+    arms: toyArms,
+    findings: found,
+    rows,
+  };
   return { files: writeReport(folder, report, result), findings: found };
 }
 
 function toyboxReport(
   rows: readonly ToyRow[],
   folder: string,
-  errors: OracleErrors,
+  settings: PersonalizationSettings,
   found: readonly Finding[],
 ): Report {
   const subjects = distinct(rows.map(({ toy }) => toy));
@@ -100,12 +104,16 @@ function toyboxReport(
     summary: `${subjects.length} subjects that the base has never met, up to ${seeds} seeds, four photos each unless said; read by an oracle that knows the truth. Figures are means with 95 % bootstrap intervals over subjects, and not comparable to DINO, CLIP or DreamBench++ scores.`,
     sections: [
       { heading: 'The directions of the paper', blocks: [tally(found), findingsTable(found)] },
-      { heading: 'The arms', blocks: [armTable(rows, shown, errors), armWords(shown), measureTable()] },
+      {
+        heading: 'The arms',
+        blocks: [armTable(rows, shown, headline), armTable(rows, shown, details), measureTable()],
+      },
       { heading: 'Against the recipe', blocks: [contrastTable(rows)] },
-      { heading: 'Over the steps', blocks: stepCharts(rows) },
+      { heading: 'Over the steps', blocks: stepCharts(rows, settings) },
       { heading: 'Over the number of photos', blocks: photoCharts(rows) },
       { heading: 'Subject by subject', blocks: [subjectTable(rows, subjects)] },
       pictures(folder, subjects, shown),
+      { heading: 'How it was made', blocks: [armWords(shown), madeTable(settings)] },
     ],
   };
 }
@@ -129,6 +137,7 @@ const findingsTable = (found: readonly Finding[]): Table => ({
     seen.replaceAll('; ', '\n'),
     { text: anchor, tone: 'faint' },
   ]),
+  note: oracleNote(),
 });
 
 const rounded = (value: number) =>
@@ -139,31 +148,48 @@ const rangeOf = ({ low, high }: Interval): string[] =>
 const withBelow = (text: string, below: readonly string[]): Cell =>
   below.length === 0 ? text : { text, below: below.join('\n') };
 
-const armTable = (rows: readonly ToyRow[], shown: readonly ToyRow['arm'][], errors: OracleErrors): Table => ({
+const armTable = (
+  rows: readonly ToyRow[],
+  shown: readonly ToyRow['arm'][],
+  columns: readonly Measure[],
+): Table => ({
   kind: 'table',
-  columns: ['', 'runs', ...headline, 'learning'],
+  columns: ['', 'runs', ...columns, 'learning'],
   rows: shown.map((arm) => {
     const own = ofArm(rows, arm);
     const seconds = learningTime(own);
     return [
       arm,
       String(own.length),
-      ...headline.map((measure) => {
+      ...columns.map((measure) => {
         const found = interval(own, measure);
         return withBelow(rounded(found.mean), rangeOf(found));
       }),
       seconds > 0 ? `${seconds.toFixed(0)} s` : '',
     ];
   }),
-  note: `The oracle on held-out pictures: ${Object.entries(errors)
-    .map(([name, value]) => `${name} ${value}`)
-    .join(', ')}.`,
+  note: oracleNote(),
 });
+
+const textsOf = (values: object): string =>
+  Object.entries(values)
+    .map(([name, value]) => `${name}=${Array.isArray(value) ? value.join('|') : value}`)
+    .join(', ');
 
 const armWords = (shown: readonly ToyRow['arm'][]): Table => ({
   kind: 'table',
-  columns: ['arm', 'what it is'],
-  rows: shown.map((arm) => [arm, wordsOf(arm)]),
+  columns: ['arm', 'what it is', 'settings over the recipe'],
+  rows: shown.map((arm) => [arm, wordsOf(arm), isArm(arm) ? textsOf(toyArms[arm].settings) : '']),
+});
+
+const madeTable = (settings: PersonalizationSettings): Table => ({
+  kind: 'table',
+  columns: ['', ''],
+  rows: [
+    ['the recipe', textsOf(effectiveSettings('toybox', settings))],
+    ['of these asked for, in every arm', textsOf(settings) || 'none: the preset toybox as it is'],
+    ['versions', textsOf(packageVersions())],
+  ],
 });
 
 const measureTable = (): Table => ({
@@ -191,7 +217,7 @@ function contrastTable(rows: readonly ToyRow[]): Table {
         return holdsZero && typeof cell !== 'string' ? { ...cell, tone: 'faint' as const } : cell;
       }),
     ]),
-    note: 'Differences of pairs of the same subject and seed; arrows count subjects; faint where the interval holds 0.',
+    note: `Differences of pairs of the same subject and seed; arrows count subjects; faint where the interval holds 0. ${oracleNote()}`,
   };
 }
 
@@ -207,9 +233,10 @@ const meansOver = (
       mean(rows.filter((row) => at(row) === place).map(({ report }) => report[measure])),
     ]);
 
-function stepCharts(rows: readonly ToyRow[]): Block[] {
+/** The weights at the end are those that were taken. */
+function stepCharts(rows: readonly ToyRow[], settings: PersonalizationSettings): Block[] {
+  const { steps: end } = armSettings('class-images', settings);
   const courses = (['class-images', 'no-prior'] as const).map((arm) => ({ arm, rows: courseOf(rows, arm) }));
-  const last = Math.max(...courses.flatMap(({ rows: own }) => own.map(({ steps }) => steps ?? 0))) + 100;
   return (['CP', 'PF', 'PRES', 'LEAK', 'DIV'] as const).map(
     (measure): LineChart => ({
       kind: 'chart',
@@ -218,8 +245,9 @@ function stepCharts(rows: readonly ToyRow[]): Block[] {
       y: measure,
       series: courses.map(({ arm, rows: own }) => ({
         name: arm,
-        points: meansOver(own, ({ steps }) => steps ?? last, measure),
+        points: meansOver(own, ({ steps }) => steps ?? end, measure),
       })),
+      mark: { x: end, name: `chosen: ${end}` },
     }),
   );
 }
@@ -249,6 +277,7 @@ const subjectTable = (rows: readonly ToyRow[], subjects: readonly ToySubject[]):
         ...own.map((of) => rounded(mean(of.map(({ report }) => report[measure])))),
       ]),
     ],
+    note: oracleNote(),
   };
 };
 

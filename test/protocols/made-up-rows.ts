@@ -92,8 +92,8 @@ export function wholeEvaluation(): ToyRow[] {
       ofSubjects(arm, looks[arm], { seed, seconds: arm === 'adapter-off' ? 90 + seed : 120 + seed }),
     ).flat();
   const steps = (['class-images', 'no-prior'] as const).flatMap((arm) =>
-    [100, 200, 300, 400, 500, 600].flatMap((step) => {
-      const share = step / 700;
+    [100, 200, 300, 400, 500].flatMap((step) => {
+      const share = step / 600;
       const drift = arm === 'no-prior' ? 0.5 : 0.08;
       const report = {
         CP: 0.1 + 0.7 * share ** 0.5,

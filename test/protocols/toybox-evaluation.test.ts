@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readPngText } from '../../sdk/images/png';
+import { oracleNote } from '../../sdk/jobs/oracle-errors';
 import { toyArmNames, toyArms } from '../../sdk/protocols/toybox-arms';
 import {
   evaluateToybox,
@@ -324,6 +325,23 @@ test('the report of a run says the same in three ways', async () => {
   }
   expect(html!.match(/<img /g)).toHaveLength(8);
   expect(markdown).toContain('![dog 11, base](<pictures/dog-11-base.png>)');
+  // Under each table of readings how far they can be trusted.
+  for (const text of [html!, markdown!]) expect(text.split(oracleNote())).toHaveLength(1 + 5);
+  expect(html!.match(/>chosen: 600</g)).toHaveLength(5);
+});
+
+test('what was asked for in every arm is told, with what each arm has of its own', async () => {
+  const settings = { steps: 250, rank: 8 };
+  const { rows } = await evaluate(undefined, { ...small, settings });
+  const { files } = reportToybox(rows, out, settings);
+  const [html, markdown, json] = files.map((file) => readFileSync(file, 'utf8'));
+  expect(JSON.parse(json!)).toMatchObject({
+    settings,
+    recipe: { steps: 250, rank: 8, alpha: 8, learningRate: 3e-3 },
+  });
+  expect(markdown).toContain('| of these asked for, in every arm | steps=250, rank=8 |');
+  expect(markdown).toMatch(/\| no-prior \| no prior preservation \| prior=none \|/);
+  expect(html).toContain('>chosen: 250<');
 });
 
 describe('dreambooth evaluate toybox', () => {

@@ -112,6 +112,20 @@ describe('a direction that is wrong fails', () => {
       'pass',
       'fail',
     ]);
+    // Class images are drawn in a class's first learning alone, and samples of a sweep are no part of a learning.
+    const times = (arm: ToyRow['arm'], { toy, seed }: ToyRow) => {
+      if (arm === 'adapter-off') return 90;
+      if (seed > 0) return 70;
+      return ['dog', 'fish'].includes(toy.class) ? 1000 : 110;
+    };
+    const timed = whole.map((row) => ({ ...row, seconds: times(row.arm, row) }));
+    const { verdict, seen } = findings(timed).find(({ name }) => name === 'prior of the base itself')!;
+    expect(verdict).toBe('pass');
+    expect(seen).toMatch(
+      /90 s against 110 s where class images are drawn first; 90 s against 70 s where they are there$/,
+    );
+    const unknown = whole.map((row) => ({ ...row, seconds: 0 }));
+    expect(verdicts(unknown)['prior of the base itself']).toBe('inconclusive');
   });
 });
 

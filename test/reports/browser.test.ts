@@ -80,15 +80,15 @@ describe.skipIf(!thereIs)('in a browser', () => {
       expect(values).toMatchObject({
         title: 'DreamBooth on the embedded world',
         heading: 'DreamBooth on the embedded world',
-        sections: 7,
+        sections: 8,
         links: true,
-        tables: 6,
+        tables: 8,
         rowsOfVerdicts: 12,
         verdicts: ['bad fail', 'good pass'],
         charts: 6,
         // Two courses in each of five charts, five measures in the other.
         lines: 15,
-        dots: 2 * 7 * 5 + 5 * 5,
+        dots: 2 * 6 * 5 + 5 * 5,
         pictures: [PICTURE_SIZE, PICTURE_SIZE],
         scripts: 0,
       });
