@@ -29,6 +29,7 @@ const measureWords = {
   CP: 'is it the very subject? 0: anyone of its class, 1: as real pictures of it',
   PF: 'share of pictures that show scene and accessory as asked',
   CP·PF: 'product of the two means',
+  ungatedCP: 'CP of pictures that show another class, too, which CP counts as 0',
   joint: 'mean of the two products: the same picture is right in both',
   PRES: 'how near pictures of the bare class are to the subject; lower is better',
   LEAK: 'share of pictures of the bare class that show the subject',
@@ -113,7 +114,7 @@ function toyboxReport(
       { heading: 'Over the number of photos', blocks: photoCharts(rows) },
       { heading: 'Subject by subject', blocks: [subjectTable(rows, subjects)] },
       pictures(folder, subjects, shown),
-      { heading: 'How it was made', blocks: [armWords(shown), madeTable(settings)] },
+      { heading: 'How it was made', blocks: [armWords(rows, shown), madeTable(settings)] },
     ],
   };
 }
@@ -154,19 +155,14 @@ const armTable = (
   columns: readonly Measure[],
 ): Table => ({
   kind: 'table',
-  columns: ['', 'runs', ...columns, 'learning'],
+  columns: ['', 'runs', ...columns],
   rows: shown.map((arm) => {
     const own = ofArm(rows, arm);
-    const seconds = learningTime(own);
-    return [
-      arm,
-      String(own.length),
-      ...columns.map((measure) => {
-        const found = interval(own, measure);
-        return withBelow(rounded(found.mean), rangeOf(found));
-      }),
-      seconds > 0 ? `${seconds.toFixed(0)} s` : '',
-    ];
+    const cells = columns.map((measure) => {
+      const found = interval(own, measure);
+      return withBelow(rounded(found.mean), rangeOf(found));
+    });
+    return [arm, String(own.length), ...cells];
   }),
   note: oracleNote(),
 });
@@ -176,10 +172,14 @@ const textsOf = (values: object): string =>
     .map(([name, value]) => `${name}=${Array.isArray(value) ? value.join('|') : value}`)
     .join(', ');
 
-const armWords = (shown: readonly ToyRow['arm'][]): Table => ({
+const armWords = (rows: readonly ToyRow[], shown: readonly ToyRow['arm'][]): Table => ({
   kind: 'table',
-  columns: ['arm', 'what it is', 'settings over the recipe'],
-  rows: shown.map((arm) => [arm, wordsOf(arm), isArm(arm) ? textsOf(toyArms[arm].settings) : '']),
+  columns: ['arm', 'what it is', 'settings over the recipe', 'learning'],
+  rows: shown.map((arm) => {
+    const seconds = learningTime(ofArm(rows, arm));
+    const settings = isArm(arm) ? textsOf(toyArms[arm].settings) : '';
+    return [arm, wordsOf(arm), settings, seconds > 0 ? `${seconds.toFixed(0)} s` : ''];
+  }),
 });
 
 const madeTable = (settings: PersonalizationSettings): Table => ({
