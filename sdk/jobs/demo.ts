@@ -51,7 +51,7 @@ export async function runDemo(
   const [base, subject] = await engine.measure(
     demoToy,
     [
-      { kind: 'base', identifier: learned.identifier },
+      { kind: 'base', identifier: learned.identifier, settings: learned.settings },
       { kind: 'subject', name: demoName },
     ],
     run,

@@ -1,13 +1,18 @@
 /** Whose pictures of the embedded world are measured, as a caller names them. */
 import type { Home } from '../subjects/home';
 import { snapshotFolder } from '../subjects/snapshots';
-import { readSubject } from '../subjects/subjects';
+import { readSubject, type Subject } from '../subjects/subjects';
 import type { ToySubject } from '../toybox/toy-subject';
 import type { MeasuredModel } from '../work/run-measurement';
 
 export type ToySource =
   /** The untouched model, asked by the class noun alone or with a word before it. */
-  | { readonly kind: 'base'; readonly identifier?: string }
+  | {
+      readonly kind: 'base';
+      readonly identifier?: string;
+      /** Of a subject that it is compared with, so that both are drawn alike; default: as the base is. */
+      readonly settings?: Subject['settings'];
+    }
   | {
       readonly kind: 'subject';
       /** In the home. */
@@ -26,7 +31,10 @@ export type ToySource =
 
 /** Throws UnknownSubjectError, and InvalidOptionError for a step that was not kept. */
 export function measuredModel(home: Home, toy: ToySubject, source: ToySource): MeasuredModel {
-  if (source.kind === 'base') return { kind: 'base', identifier: source.identifier ?? null, noun: toy.class };
+  if (source.kind === 'base') {
+    const { kind, identifier = null, settings = {} } = source;
+    return { kind, identifier, noun: toy.class, settings };
+  }
   if (source.kind !== 'subject') return source;
   const { name, noun, step, photos } = source;
   const subject = readSubject(home, name);

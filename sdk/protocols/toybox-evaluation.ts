@@ -4,7 +4,7 @@
  * so that a run that was broken off goes on where it was.
  */
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { makeFolders } from '../checkpoint/write-failure';
 import { InvalidOptionError } from '../errors';
 import type { SubjectReport } from '../evaluation/subject-report';
@@ -24,6 +24,7 @@ import { PICTURE_SIZE } from '../toybox/renderer';
 import type { ToySubject } from '../toybox/toy-subject';
 import { effectiveSettings, type TrainingSettings } from '../training/presets';
 import type { PersonalizationSettings } from '../work/personalization-settings';
+import { type CardTraining, trainingOf } from './card-training';
 import { baseContents, fingerprint } from './fingerprint';
 import { openJsonLines } from './json-lines';
 import { type ToyArm, type ToyArmName, toyArmNames, toyArms } from './toybox-arms';
@@ -35,18 +36,18 @@ export const toyDevelopmentSubjects: readonly ToySubject[] = [
 ];
 
 /**
- * By these settings are judged: every class. An earlier recipe, since given up, was tried on the first three; the others were
- * never seen before settings were frozen.
+ * By these settings are judged: every class. The first five were never seen before settings were frozen; by what the last
+ * three made of an earlier recipe that one was given up.
  */
 export const toyTestSubjects: readonly ToySubject[] = [
-  { class: 'dog', seed: 11 },
-  { class: 'fish', seed: 12 },
-  { class: 'mushroom', seed: 13 },
   { class: 'bird', seed: 14 },
   { class: 'car', seed: 15 },
   { class: 'house', seed: 16 },
   { class: 'cat', seed: 17 },
   { class: 'cup', seed: 18 },
+  { class: 'dog', seed: 11 },
+  { class: 'fish', seed: 12 },
+  { class: 'mushroom', seed: 13 },
 ];
 
 /** What is measured without learning anything. */
@@ -64,8 +65,12 @@ export interface ToyRow {
   /** A hash of the base, and of all that its arm was learned with: rows of another recipe are not gone on with. */
   readonly settings: string;
   readonly report: SubjectReport;
-  /** Of the learning; 0 where a row is of the same learning as another, or a run was broken off after it. */
+  /** Of the learning; 0 where a row is of the same learning as another, or a run was broken off in or after it. */
   readonly seconds: number;
+  /** Whether class images were drawn in that time: they are there for all that is learned of a class later on. */
+  readonly drewClassImages: boolean;
+  /** Of the last step of a handful each, with their mean loss; of runs alone whose steps are looked at, in the row of their end. */
+  readonly losses?: CardTraining['losses'];
 }
 
 /** What a row is of. */
@@ -96,8 +101,12 @@ interface Group {
 interface Measured {
   readonly place: RowPlace;
   readonly source: ToySource;
-  readonly seconds: number;
+  readonly learning: Learning;
 }
+
+/** What a row says of its learning. */
+type Learning = Pick<ToyRow, 'seconds' | 'drewClassImages' | 'losses'>;
+const noLearning: Learning = { seconds: 0, drewClassImages: false };
 
 /** A learning and what is measured of it. */
 interface Trial {
@@ -159,29 +168,32 @@ export async function evaluateToybox(
     const controls = seed === 0 ? toyControls : [];
     for (const arm of controls) {
       const place = { arm, toy, seed: 0, photos: usualPhotos, steps: null };
-      if (!isThere(place)) measured.push({ place, source: { kind: arm }, seconds: 0 });
+      const source = arm === 'base' ? { kind: arm, settings: drawnBy(settings) } : { kind: arm };
+      if (!isThere(place)) measured.push({ place, source, learning: noLearning });
     }
     const learned: string[] = [];
     for (const trial of trials) {
       const wanted = [...(trial.sweep ? stepsBefore(stepsOf(trial.arm, settings)) : []), null];
       if (wanted.every((steps) => isThere({ ...trial, steps }))) continue;
-      const { name, sources, seconds } = await learn(engine, trial, settings, run);
+      const { name, sources, learning } = await learn(engine, trial, settings, hashOf(trial.arm, toy), run);
       learned.push(name);
       for (const source of sources) {
         const steps = source.step ?? null;
         // The end comes last: with it the trial is done.
-        measured.push({ place: { ...trial, steps }, source, seconds: steps === null ? seconds : 0 });
+        measured.push({
+          place: { ...trial, steps },
+          source,
+          learning: steps === null ? learning : noLearning,
+        });
       }
     }
     if (measured.length === 0) continue;
     const sources = measured.map(({ source }) => source);
     const measurements = await engine.measure(toy, sources, run);
-    for (const [i, { place, seconds }] of measured.entries()) {
+    for (const [i, { place, learning }] of measured.entries()) {
       const { arm, photos, steps } = place;
       const measurement = measurements[i]!;
-      const isShown = arm !== 'real' && arm !== 'copies' && steps === null && photos === usualPhotos;
-      if (isShown && seed === 0) await keepSheet(folder, place, measurement);
-      keep({
+      const row: ToyRow = {
         arm,
         toy,
         seed,
@@ -189,15 +201,18 @@ export async function evaluateToybox(
         steps,
         settings: hashOf(arm, toy),
         report: measurement.report,
-        seconds,
-      });
+        ...learning,
+      };
+      const isShown = arm !== 'real' && arm !== 'copies' && steps === null && photos === usualPhotos;
+      if (isShown && seed === 0) await keepSheet(join(folder, sheetOf(row)), toy, measurement);
+      keep(row);
     }
     for (const name of learned) deleteSubject(engine.home, name);
   }
   return rows;
 }
 
-/** Throws InvalidOptionError for none. */
+/** Throws InvalidOptionError for none, and for an arm that there is not. */
 function groupsOf({
   subjects = [],
   arms = toyArmNames,
@@ -208,6 +223,13 @@ function groupsOf({
     throw new InvalidOptionError(
       'seeds',
       `${subjects.length} subjects and ${seeds} seeds make no evaluation: give at least one of each.`,
+    );
+  }
+  const unknown = arms.find((arm) => !isArm(arm));
+  if (unknown !== undefined) {
+    throw new InvalidOptionError(
+      'arms',
+      `There is no arm "${unknown}"; there are ${toyArmNames.join(', ')}.`,
     );
   }
   const swept = subjects.slice(0, sweeps);
@@ -229,19 +251,38 @@ function groupsOf({
   );
 }
 
-/** What tells the arms apart stays theirs. */
-const ofArms = ['kind', 'prior'] as const;
+/** What tells the arms apart stays theirs, and what is measured of a run is not the settings' to say. */
+const ofArms = [
+  'preset',
+  'kind',
+  'prior',
+  'captions',
+  'instancePrompt',
+  'classPrompt',
+  'classPromptTemplates',
+  'keep',
+  'stopWhen',
+] as const;
 
-/** All that a subject is learned with in an arm. Throws InvalidOptionError for settings that tell arms apart. */
+/** All that a subject is learned with in an arm. Throws InvalidOptionError for settings that the arms or the rows rest on. */
 export function armSettings(arm: ToyArmName, settings: PersonalizationSettings): TrainingSettings {
   const given = ofArms.find((name) => settings[name] !== undefined);
   if (given !== undefined) {
     throw new InvalidOptionError(
       given,
-      `${given} is what the arms differ in, so that ${given}=${settings[given]} would make them alike: choose the arm that has it, of ${toyArmNames.join(', ')}.`,
+      `${given} is not to be set here: what the arms differ in, and when they end, is theirs, so that they can be compared. Leave it out, or choose among the arms ${toyArmNames.join(', ')}.`,
     );
   }
   return effectiveSettings('toybox', { ...settings, ...toyArms[arm].settings });
+}
+
+/** How a subject of the recipe is drawn. */
+function drawnBy(settings: PersonalizationSettings) {
+  const { drawSteps, drawGuidanceScale, drawScheduler, clipSkip, zeroTerminalSnr } = armSettings(
+    'class-images',
+    settings,
+  );
+  return { drawSteps, drawGuidanceScale, drawScheduler, clipSkip, zeroTerminalSnr };
 }
 
 const stepsOf = (arm: ToyArmName, settings: PersonalizationSettings): number =>
@@ -251,7 +292,7 @@ const stepsOf = (arm: ToyArmName, settings: PersonalizationSettings): number =>
 function rowHash(settings: PersonalizationSettings): (arm: ToyRow['arm'], toy: ToySubject) => string {
   const base = baseContents(embeddedBase, null);
   return (arm, toy) => {
-    if (!isArm(arm)) return fingerprint({ base, control: arm });
+    if (!isArm(arm)) return fingerprint({ base, control: arm, ...(arm === 'base' && drawnBy(settings)) });
     const { identifier, noun, withoutNoun }: ToyArm = toyArms[arm];
     return fingerprint({
       base,
@@ -270,19 +311,26 @@ async function learn(
   engine: Engine,
   { arm, toy, seed, photos, sweep }: Trial,
   settings: PersonalizationSettings,
+  rowHash: string,
   run: RunOptions,
-): Promise<{ name: string; sources: (ToySource & { kind: 'subject' })[]; seconds: number }> {
+): Promise<{ name: string; sources: (ToySource & { kind: 'subject' })[]; learning: Learning }> {
   const { identifier, noun, withoutNoun, settings: own }: ToyArm = toyArms[arm];
   const looks: PersonalizationSettings = sweep
     ? { sampleEvery: sweepEvery, keep: 'every', samplePrompts: ['a {subject}'], sampleSteps: 1 }
     : {};
-  const inEffect = { ...settings, ...own, ...looks };
   // Short enough for a subject's name, whatever the arm and the class are called.
-  const name = `${arm}-${toy.class}-${toy.seed}-${fingerprint({ seed, photos, settings: inEffect })}`;
-  const isWhole =
-    !subjectExists(engine.home, name) &&
-    !listJobs(engine.home).some((job) => job.kind === 'personalize' && job.name === name);
+  const name = `${arm}-${toy.class}-${toy.seed}-${fingerprint({ rowHash, seed, photos, looks })}`;
+  const isBrokenOff =
+    subjectExists(engine.home, name) ||
+    listJobs(engine.home).some(
+      (job) => job.kind === 'personalize' && job.name === name && job.state !== 'done',
+    );
   const started = performance.now();
+  let drewClassImages = false;
+  const onProgress: RunOptions['onProgress'] = (event) => {
+    if (event.kind === 'step-end' && event.phase === 'class-images') drewClassImages = true;
+    run.onProgress?.(event);
+  };
   const photosFolder = join(engine.home.cache, name);
   const images = await writeToyPhotos(photosFolder, toy, {
     count: photos,
@@ -297,27 +345,29 @@ async function learn(
       base: embeddedBase,
       seed,
       ...(identifier !== undefined && { identifier }),
-      settings: inEffect,
+      settings: { ...settings, ...own, ...looks },
     },
-    run,
+    { ...run, onProgress },
   );
-  const seconds = isWhole ? (performance.now() - started) / 1000 : 0;
+  const seconds = isBrokenOff ? 0 : (performance.now() - started) / 1000;
   rmSync(photosFolder, { recursive: true, force: true });
   const end = { kind: 'subject' as const, name, photos, ...(withoutNoun && { noun: null }) };
   const before = sweep ? stepsBefore(subject.steps).map((step) => ({ ...end, step })) : [];
-  return { name, sources: [...before, end], seconds };
+  const losses = sweep ? trainingOf(subject)?.losses : undefined;
+  const learning = { seconds, drewClassImages, ...(losses && { losses }) };
+  return { name, sources: [...before, end], learning };
 }
 
 /** At which a sweep measures before the end of so many. */
 const stepsBefore = (steps: number): number[] =>
   Array.from({ length: Math.ceil(steps / sweepEvery) - 1 }, (_, i) => (i + 1) * sweepEvery);
 
+/** Where a row's sheet lies, from the evaluation's folder. */
+export const sheetOf = ({ arm, toy, settings }: Pick<ToyRow, 'arm' | 'toy' | 'settings'>): string =>
+  `pictures/${toy.class}-${toy.seed}-${arm}-${settings}.png`;
+
 /** What was drawn: the ten scenes, what it never wore, the bare class; each says what it was asked for. */
-async function keepSheet(
-  folder: string,
-  { arm, toy }: Pick<ToyRow, 'arm' | 'toy'>,
-  { pictures, prior }: ToyMeasurement,
-): Promise<void> {
+async function keepSheet(file: string, toy: ToySubject, { pictures, prior }: ToyMeasurement): Promise<void> {
   const shown = (data: Uint8Array) => ({ width: PICTURE_SIZE, height: PICTURE_SIZE, data });
   const cells = [
     ...pictures.map(([first]) => ({ image: shown(first!.pixels), words: wordsOf(first!.clauses) })),
@@ -328,9 +378,8 @@ async function keepSheet(
     return { images: own.map(({ image }) => image), captions: own.map(({ words }) => words) };
   });
   const sheet = await contactSheet(rows, { cell: PICTURE_SIZE, gap: 4, scaling: 'nearest' });
-  const pictureFolder = join(folder, 'pictures');
-  makeFolders(pictureFolder);
-  await writePng(join(pictureFolder, `${toy.class}-${toy.seed}-${arm}.png`), sheet);
+  makeFolders(dirname(file));
+  await writePng(file, sheet);
 }
 
 const sheetColumns = 5;

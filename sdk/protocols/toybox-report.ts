@@ -10,7 +10,7 @@ import type { ToySubject } from '../toybox/toy-subject';
 import { effectiveSettings } from '../training/presets';
 import type { PersonalizationSettings } from '../work/personalization-settings';
 import { toyArmNames, toyArms } from './toybox-arms';
-import { armSettings, distinct, isArm, isSame, type ToyRow, toyControls } from './toybox-evaluation';
+import { armSettings, distinct, isArm, isSame, sheetOf, type ToyRow, toyControls } from './toybox-evaluation';
 import {
   contrast,
   courseOf,
@@ -113,7 +113,7 @@ function toyboxReport(
       { heading: 'Over the steps', blocks: stepCharts(rows, settings) },
       { heading: 'Over the number of photos', blocks: photoCharts(rows) },
       { heading: 'Subject by subject', blocks: [subjectTable(rows, subjects)] },
-      pictures(folder, subjects, shown),
+      pictures(rows, folder, subjects, shown),
       { heading: 'How it was made', blocks: [armWords(rows, shown), madeTable(settings)] },
     ],
   };
@@ -233,11 +233,18 @@ const meansOver = (
       mean(rows.filter((row) => at(row) === place).map(({ report }) => report[measure])),
     ]);
 
-/** The weights at the end are those that were taken. */
+/** Of the weights that the recipe takes, which are those at its end, is all that stands above. */
 function stepCharts(rows: readonly ToyRow[], settings: PersonalizationSettings): Block[] {
   const { steps: end } = armSettings('class-images', settings);
+  const mark = { x: end, name: `taken: ${end}` };
   const courses = (['class-images', 'no-prior'] as const).map((arm) => ({ arm, rows: courseOf(rows, arm) }));
-  return (['CP', 'PF', 'PRES', 'LEAK', 'DIV'] as const).map(
+  const losses = courses.map(({ arm, rows: own }): LineChart['series'][number] => {
+    const all = own.flatMap((row) => row.losses ?? []);
+    const steps = [...new Set(all.map(({ step }) => step))].sort((a, b) => a - b);
+    const at = (step: number) => mean(all.filter((one) => one.step === step).map(({ loss }) => loss));
+    return { name: arm, points: steps.map((step) => [step, at(step)] as const) };
+  });
+  const charts = (['CP', 'PF', 'PRES', 'LEAK', 'DIV'] as const).map(
     (measure): LineChart => ({
       kind: 'chart',
       title: `${measure}: ${measureWords[measure]}`,
@@ -247,9 +254,10 @@ function stepCharts(rows: readonly ToyRow[], settings: PersonalizationSettings):
         name: arm,
         points: meansOver(own, ({ steps }) => steps ?? end, measure),
       })),
-      mark: { x: end, name: `chosen: ${end}` },
+      mark,
     }),
   );
+  return [...charts, { kind: 'chart', title: 'Loss', x: 'steps', y: 'loss', series: losses, mark }];
 }
 
 const photoCharts = (rows: readonly ToyRow[]): Block[] => [
@@ -281,12 +289,18 @@ const subjectTable = (rows: readonly ToyRow[], subjects: readonly ToySubject[]):
   };
 };
 
-function pictures(folder: string, subjects: readonly ToySubject[], shown: readonly ToyRow['arm'][]): Section {
+function pictures(
+  rows: readonly ToyRow[],
+  folder: string,
+  subjects: readonly ToySubject[],
+  shown: readonly ToyRow['arm'][],
+): Section {
   const blocks = subjects.flatMap((toy) => {
     const name = `${toy.class} ${toy.seed}`;
     const sheets = shown.flatMap((arm): Block[] => {
-      const file = `pictures/${toy.class}-${toy.seed}-${arm}.png`;
-      if (!existsSync(join(folder, file))) return [];
+      const own = ofArm(rows, arm).find((row) => isSame(row.toy, toy) && row.seed === 0);
+      const file = own && sheetOf(own);
+      if (file === undefined || !existsSync(join(folder, file))) return [];
       const png = readFileSync(join(folder, file));
       return [{ kind: 'picture', png, file, caption: `${name}, ${arm}` }];
     });

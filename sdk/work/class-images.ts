@@ -108,7 +108,10 @@ export interface ClassImages {
   readonly clipSkip: number;
 }
 
-/** Pictures of the class by the frozen base, several at a time; kept in the cache by all that makes them. */
+/**
+ * Pictures of the class by the frozen base, several at a time; kept in the cache by all that makes them. Progress is told
+ * where one is drawn.
+ */
 export async function classImages(
   images: ClassImages,
   opened: OpenedBase,
@@ -122,11 +125,15 @@ export async function classImages(
 
   const fileOf = (index: number) => join(folder, `${index}.png`);
   const { tokens } = tokenizePrompt(base, prompt);
-  onProgress({ phase: 'class-images', step: 0, steps: count });
-  for (let first = 0; first < count; first += batch) {
+  const groups = Array.from({ length: Math.ceil(count / batch) }, (_, group) =>
+    Array.from({ length: batch }, (_, i) => group * batch + i),
+  );
+  const isWhole = (group: readonly number[]) => group.every((index) => existsSync(fileOf(index)));
+  const areThere = groups.every(isWhole);
+  if (!areThere) onProgress({ phase: 'class-images', step: 0, steps: count });
+  for (const indices of groups) {
     signal.throwIfAborted();
-    const indices = Array.from({ length: batch }, (_, i) => first + i);
-    if (!indices.every((index) => existsSync(fileOf(index)))) {
+    if (!isWhole(indices)) {
       const pipeline = await load();
       const pictures = await pipeline.draw({
         prompts: indices.map(() => [tokens]),
@@ -142,12 +149,8 @@ export async function classImages(
         await writePng(fileOf(indices[i]!), fromPlanes(planes, size));
       }
     }
-    onProgress({
-      phase: 'class-images',
-      step: Math.min(count, first + batch),
-      steps: count,
-      imagesPerStep: 1,
-    });
+    const step = Math.min(count, indices.at(-1)! + 1);
+    if (!areThere) onProgress({ phase: 'class-images', step, steps: count, imagesPerStep: 1 });
   }
   return Promise.all(Array.from({ length: count }, (_, index) => readImage(fileOf(index))));
 }

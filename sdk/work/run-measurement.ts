@@ -17,7 +17,7 @@ import type { BaseModel } from '../models/base-model';
 import { scaleLatents } from '../models/latents';
 import { tokenizePrompt } from '../models/text-condition';
 import { createDecoder, createEncoder } from '../sampling/autoencoder';
-import { defaultSchedulerName } from '../schedulers/index';
+import { defaultSchedulerName, schedulerNames } from '../schedulers/index';
 import { tokenEmbedding } from '../subjects/embedding-subject';
 import type { Subject } from '../subjects/subjects';
 import type { ToySubject } from '../toybox/toy-subject';
@@ -28,7 +28,13 @@ import type { WorkContext } from './work-context';
 
 /** Whose pictures are measured, as the engine's process is told. */
 export type MeasuredModel =
-  | { readonly kind: 'base'; readonly identifier: string | null; readonly noun: string | null }
+  | {
+      readonly kind: 'base';
+      readonly identifier: string | null;
+      readonly noun: string | null;
+      /** It is drawn as a subject of these settings is; none: as itself. */
+      readonly settings: Subject['settings'];
+    }
   | {
       readonly kind: 'subject';
       readonly subject: Subject;
@@ -71,7 +77,7 @@ export const runMeasurement: RunMeasurement = async ({ basePath, toy, models }, 
   const oracle = await createOracle(openSafetensors(weights).tensors, sessionsOf(context));
   const world: ToyWorld = {
     oracle,
-    base: { draw: drawerOf(opened, null, context) },
+    base: { draw: drawerOf(opened, null, {}, context) },
     reconstruct: (pictures) => reconstruct(opened.base, pictures, context),
     pixelsOf: (planes) => fromPlanes(planes, { width: side, height: side }).data,
     planesOf,
@@ -80,8 +86,11 @@ export const runMeasurement: RunMeasurement = async ({ basePath, toy, models }, 
     if (model.kind === 'real') return realModel(toy, world);
     if (model.kind === 'copies') return copyingModel(toy, world);
     const { noun } = model;
-    if (model.kind === 'base') return { identifier: model.identifier, noun, draw: world.base.draw };
-    const draw = drawerOf(opened, { ...model.subject, folder: model.folder }, context);
+    if (model.kind === 'base') {
+      return { identifier: model.identifier, noun, draw: drawerOf(opened, null, model.settings, context) };
+    }
+    const subject = { ...model.subject, folder: model.folder };
+    const draw = drawerOf(opened, subject, subject.settings, context);
     const photos = model.photos !== undefined && { photos: model.photos };
     return { identifier: model.subject.identifier, noun, draw, ...photos };
   };
@@ -96,18 +105,28 @@ export const runMeasurement: RunMeasurement = async ({ basePath, toy, models }, 
 
 const planesOf = (pixels: Uint8Array) => toPlanes({ width: side, height: side, data: pixels });
 
-function drawerOf(opened: OpenedBase, subject: Subject | null, context: WorkContext): ToyModel['draw'] {
+function drawerOf(
+  opened: OpenedBase,
+  subject: Subject | null,
+  settings: Subject['settings'],
+  context: WorkContext,
+): ToyModel['draw'] {
   const { base, defaults } = opened;
   const isFull = subject?.kind === 'full';
   const layers = subject?.kind === 'lora' ? readLora(subject, base) : undefined;
   const embeddings = subject?.kind === 'embedding' ? [tokenEmbedding(subject)] : [];
   const learned = isFull ? { ...opened, base: withTrained(base, subject.folder) } : opened;
-  const guidance = Number(subject?.settings['drawGuidanceScale'] ?? defaults.guidanceScale);
+  const guidance = Number(settings['drawGuidanceScale'] ?? defaults.guidanceScale);
+  const steps = Number(settings['drawSteps'] ?? defaults.steps);
+  const scheduler = schedulerNames.find((name) => name === settings['drawScheduler']) ?? defaultSchedulerName;
+  const clipSkip = Number(settings['clipSkip'] ?? 0);
+  const zeroTerminalSnr = settings['zeroTerminalSnr'] === true;
   return async (orders, guidanceScale) => {
     const pipeline = await loadPipeline(context, learned, isFull ? subject.folder : '', {
       pictures: batch,
       size: latentSize(base),
       guided: true,
+      clipSkip,
       loraPaths: layers ? [...layers.keys()].sort() : [],
     });
     const pictures: Float32Array[] = [];
@@ -120,8 +139,9 @@ function drawerOf(opened: OpenedBase, subject: Subject | null, context: WorkCont
         negativePrompt: null,
         embeddings,
         seeds: some.map(({ seed }) => seed),
-        scheduler: defaultSchedulerName,
-        steps: defaults.steps,
+        scheduler,
+        steps,
+        zeroTerminalSnr,
         guidanceScale: guidanceScale ?? guidance,
         loras: layers ? [{ layers, weight: 1 }] : [],
         signal: context.signal,

@@ -1,5 +1,5 @@
 /** An engine that learns and measures nothing, and remembers what it was asked. */
-import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ToyMeasurement } from '../../sdk/evaluation/toybox-protocol';
 import type { Engine } from '../../sdk/jobs/engine';
@@ -33,21 +33,30 @@ export function standInEngine(folder: string): StandIn {
   const measured: StandIn['measured'] = [];
   let left = Number.POSITIVE_INFINITY;
   let reports = 0;
+  /** Classes whose pictures are there. */
+  const drawn = new Set<string>();
   const count = () => {
     left -= 1;
     if (left === 0) throw new Error('the power went');
   };
   const engine: Pick<Engine, 'home' | 'personalize' | 'measure'> = {
     home,
-    async personalize(request) {
+    async personalize(request, run) {
       count();
       learned.push(request);
+      const { prior = 'images' } = { ...request.settings };
+      if (prior === 'images' && !drawn.has(request.className!)) {
+        drawn.add(request.className!);
+        run?.onProgress?.({ kind: 'step-end', phase: 'class-images', step: 0, steps: 1 } as never);
+      }
       const sentences = (request.images as readonly string[]).map((photo) =>
         readFileSync(photo.replace('.png', '.txt'), 'utf8'),
       );
       captions.set(request.name!, sentences);
       mkdirSync(folder, { recursive: true });
       const draft = mkdtempSync(join(folder, 'draft-'));
+      const steps = [0.5, 0.25].map((loss, i) => ({ event: 'step', step: i + 1, loss }));
+      writeFileSync(join(draft, 'log.jsonl'), steps.map((line) => `${JSON.stringify(line)}\n`).join(''));
       return createSubject(
         home,
         request.name!,

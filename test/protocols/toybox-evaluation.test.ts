@@ -15,6 +15,8 @@ import {
 import { reportToybox } from '../../sdk/protocols/toybox-report';
 import { subjectNames } from '../../sdk/subjects/subjects';
 import { CLASSES } from '../../sdk/toybox/scene';
+import { presets } from '../../sdk/training/presets';
+import type { PersonalizationSettings } from '../../sdk/work/personalization-settings';
 import { callIn } from '../cli/command-line';
 import { standInEngine } from './stand-in-engine';
 
@@ -57,32 +59,32 @@ const rowsIn = () => readFileSync(join(out, 'rows.jsonl'), 'utf8').trimEnd().spl
 
 const planned = [
   // Everything of the first seed, subject by subject, and then the main arms again.
-  'base dog 0',
-  'real dog 0',
-  'copies dog 0',
-  'class-images dog 0 100',
-  'class-images dog 0 200',
-  'class-images dog 0 300',
-  'class-images dog 0',
-  'no-prior dog 0 100',
-  'no-prior dog 0 200',
-  'no-prior dog 0 300',
-  'no-prior dog 0',
-  'no-noun dog 0',
-  'class-images dog 0 1 photos',
-  'class-images dog 0 2 photos',
-  'class-images dog 0 3 photos',
-  'class-images dog 0 5 photos',
-  'base fish 0',
-  'real fish 0',
-  'copies fish 0',
-  'class-images fish 0',
-  'no-prior fish 0',
-  'no-noun fish 0',
-  'class-images dog 1',
-  'no-prior dog 1',
-  'class-images fish 1',
-  'no-prior fish 1',
+  'base bird 0',
+  'real bird 0',
+  'copies bird 0',
+  'class-images bird 0 100',
+  'class-images bird 0 200',
+  'class-images bird 0 300',
+  'class-images bird 0',
+  'no-prior bird 0 100',
+  'no-prior bird 0 200',
+  'no-prior bird 0 300',
+  'no-prior bird 0',
+  'no-noun bird 0',
+  'class-images bird 0 1 photos',
+  'class-images bird 0 2 photos',
+  'class-images bird 0 3 photos',
+  'class-images bird 0 5 photos',
+  'base car 0',
+  'real car 0',
+  'copies car 0',
+  'class-images car 0',
+  'no-prior car 0',
+  'no-noun car 0',
+  'class-images bird 1',
+  'no-prior bird 1',
+  'class-images car 1',
+  'no-prior car 1',
 ];
 
 test('of each subject the controls, every arm and the sweeps in one measurement, then further seeds of the main arms', async () => {
@@ -96,19 +98,20 @@ test('of each subject the controls, every arm and the sweeps in one measurement,
   expect(rows.filter(({ steps }) => steps !== null).every(({ seconds }) => seconds === 0)).toBe(true);
   expect(standIn.learned).toHaveLength(14);
   expect(standIn.measured.map(({ toy, sources }) => `${toy.class} ${sources.length}`)).toEqual([
-    'dog 16',
-    'fish 6',
-    'dog 2',
-    'fish 2',
+    'bird 16',
+    'car 6',
+    'bird 2',
+    'car 2',
   ]);
   // Nothing is left behind but rows and pictures of the first seed.
   expect(subjectNames(standIn.engine.home)).toEqual([]);
   expect(existsSync(standIn.engine.home.cache) ? readdirSync(standIn.engine.home.cache) : []).toEqual([]);
-  const pictures = ['dog-11', 'fish-12'].flatMap((toy) =>
-    ['base', 'class-images', 'no-noun', 'no-prior'].map((arm) => `${toy}-${arm}.png`),
+  const pictures = ['bird-14', 'car-15'].flatMap((toy) =>
+    ['base', 'class-images', 'no-noun', 'no-prior'].map((arm) => `${toy}-${arm}`),
   );
-  expect(readdirSync(join(out, 'pictures')).sort()).toEqual(pictures);
-  expect(() => readPngText(readFileSync(join(out, 'pictures', pictures[0]!)))).not.toThrow();
+  const files = readdirSync(join(out, 'pictures')).sort();
+  expect(files.map((file) => file.replace(/-[0-9a-f]{6}\.png$/, ''))).toEqual(pictures);
+  expect(() => readPngText(readFileSync(join(out, 'pictures', files[0]!)))).not.toThrow();
 });
 
 test('an arm is the recipe with one thing changed, under the settings of the whole run', async () => {
@@ -120,13 +123,13 @@ test('an arm is the recipe with one thing changed, under the settings of the who
     settings,
   });
   expect(standIn.learned).toHaveLength(toyArmNames.length);
-  const of = (arm: string) => standIn.learned.find((one) => one.name!.startsWith(`${arm}-dog-`))!;
-  expect(of('class-images')).toMatchObject({ className: 'dog', seed: 0, settings });
+  const of = (arm: string) => standIn.learned.find((one) => one.name!.startsWith(`${arm}-bird-`))!;
+  expect(of('class-images')).toMatchObject({ className: 'bird', seed: 0, settings });
   expect(of('class-images').identifier).toBeUndefined();
   expect(of('class-images').images).toHaveLength(4);
   expect(of('no-prior').settings).toEqual({ ...settings, prior: 'none' });
   expect(of('adapter-off').settings).toEqual({ ...settings, prior: 'adapter-off' });
-  expect(of('wrong-noun').className).not.toBe('dog');
+  expect(of('wrong-noun').className).not.toBe('bird');
   expect(CLASSES).toContain(of('wrong-noun').className);
   expect(of('common-word').identifier).toBe('red');
   expect(of('full').settings).toEqual({ ...settings, ...toyArms.full.settings });
@@ -155,20 +158,20 @@ test('a sweep keeps the weights of every hundredth step, on as many subjects as 
   const { rows, standIn } = await evaluate(undefined, { ...small, seeds: 1, sweeps: 2 });
   const keeping = standIn.learned.filter(({ settings }) => settings?.keep === 'every').map(withoutSettings);
   expect(keeping).toEqual([
-    'class-images-dog-11',
-    'no-prior-dog-11',
-    'class-images-fish-12',
-    'no-prior-fish-12',
+    'class-images-bird-14',
+    'no-prior-bird-14',
+    'class-images-car-15',
+    'no-prior-car-15',
   ]);
   expect(rows.filter(({ photos }) => photos !== 4).map(({ toy, photos }) => [toy.class, photos])).toEqual([
-    ['dog', 1],
-    ['dog', 2],
-    ['dog', 3],
-    ['dog', 5],
-    ['fish', 1],
-    ['fish', 2],
-    ['fish', 3],
-    ['fish', 5],
+    ['bird', 1],
+    ['bird', 2],
+    ['bird', 3],
+    ['bird', 5],
+    ['car', 1],
+    ['car', 2],
+    ['car', 3],
+    ['car', 5],
   ]);
   expect(standIn.learned.map(({ images }) => images!.length).filter((photos) => photos === 5)).toHaveLength(
     2,
@@ -176,6 +179,61 @@ test('a sweep keeps the weights of every hundredth step, on as many subjects as 
   rmSync(out, { recursive: true });
   const none = await evaluate(undefined, { ...small, seeds: 1, sweeps: 0 });
   expect(none.rows.every(({ photos, steps }) => photos === 4 && steps === null)).toBe(true);
+});
+
+test('the base is drawn as the recipe is, and measured anew where that is another way', async () => {
+  const one = { subjects: toys.slice(0, 1), arms: ['class-images'] as const, seeds: 1, sweeps: 0 };
+  const { standIn } = await evaluate(undefined, one);
+  const base = standIn.measured[0]!.sources.find(({ kind }) => kind === 'base');
+  expect(base).toMatchObject({ settings: { drawGuidanceScale: 5, drawSteps: null, clipSkip: 0 } });
+  const { told } = await evaluate(undefined, { ...one, settings: { drawGuidanceScale: 3 } });
+  expect(told.map(name)).toEqual(['base bird 0', 'class-images bird 0']);
+});
+
+test('what another recipe or base had learned when it was broken off is not taken for this one', async () => {
+  const one = { subjects: toys.slice(0, 1), arms: ['class-images'] as const, seeds: 1, sweeps: 0 };
+  const standIn = standInEngine(join(folder, 'home'));
+  standIn.breakAt(2);
+  await expect(evaluate(standIn, one)).rejects.toThrow('the power went');
+  const { steps } = presets.toybox.settings;
+  try {
+    (presets.toybox.settings as { steps: number }).steps = 123;
+    await evaluate(standIn, one);
+  } finally {
+    (presets.toybox.settings as { steps: number }).steps = steps;
+  }
+  expect(standIn.learned).toHaveLength(2);
+});
+
+test('a learning says how long it took, whether class images were drawn in that time, and of a sweep its losses', async () => {
+  const one = { subjects: toys.slice(0, 1), arms: ['class-images'] as const, seeds: 2, sweeps: 1 };
+  const { rows } = await evaluate(undefined, { ...one, settings: { steps: 200 } });
+  const [first, , , , , again] = rows.filter(({ arm, steps }) => arm === 'class-images' && steps === null);
+  expect([first, again].map((row) => row!.drewClassImages)).toEqual([true, false]);
+  for (const row of [first!, again!]) expect(row.seconds).toBeGreaterThan(0);
+  expect(first!.losses).toEqual([
+    { step: 1, loss: 0.5 },
+    { step: 2, loss: 0.25 },
+  ]);
+  expect(again!.losses).toBeUndefined();
+  // In the same home, into another folder: they are there, and their time is known all the same.
+  rmSync(out, { recursive: true });
+  const later = await evaluate(undefined, { ...one, seeds: 1, sweeps: 0 });
+  expect(later.rows.at(-1)).toMatchObject({ drewClassImages: true, seconds: expect.any(Number) });
+  expect(later.rows.at(-1)!.seconds).toBeGreaterThan(0);
+});
+
+test('a sheet is of the row beside which it is shown', async () => {
+  const one = { subjects: toys.slice(0, 1), arms: ['class-images'] as const, seeds: 1, sweeps: 0 };
+  const sheets = () => readdirSync(join(out, 'pictures'));
+  await evaluate(undefined, one);
+  const before = sheets();
+  const { rows } = await evaluate(undefined, { ...one, settings: { rank: 8 } });
+  expect(sheets()).toHaveLength(before.length + 1);
+  const shown = readFileSync(reportToybox(rows, out, { rank: 8 }).files[1]!, 'utf8');
+  const own = sheets().find((file) => !before.includes(file))!;
+  expect(shown).toContain(`pictures/${own}`);
+  expect(shown).not.toContain(before.find((file) => file.includes('class-images'))!);
 });
 
 describe('broken off', () => {
@@ -207,7 +265,7 @@ describe('broken off', () => {
     const whole = readFileSync(file);
     truncateSync(file, whole.length - 40);
     const { rows, told } = await evaluate();
-    expect(told.map(name)).toEqual(['no-prior fish 1']);
+    expect(told.map(name)).toEqual(['no-prior car 1']);
     expect(rows.map(name)).toEqual(planned);
     const third = await evaluate();
     expect(third.told).toEqual([]);
@@ -218,7 +276,7 @@ describe('broken off', () => {
     await evaluate();
     const file = join(out, 'rows.jsonl');
     const lines = rowsIn();
-    const kept = lines.slice(0, planned.indexOf('class-images dog 0 300'));
+    const kept = lines.slice(0, planned.indexOf('class-images bird 0 300'));
     truncateSync(file, Buffer.byteLength(`${kept.join('\n')}\n`));
     const { rows } = await evaluate();
     expect(rows.map(name).sort()).toEqual([...planned].sort());
@@ -251,7 +309,7 @@ test('rows are of the subjects and of the recipe that are asked for, whatever el
   await evaluate(undefined, { ...one, subjects: toyDevelopmentSubjects });
   await evaluate(undefined, { ...one, settings: { rank: 8 } });
   const { rows } = await evaluate(undefined, one);
-  expect(rows.map(name)).toEqual(['base dog 0', 'real dog 0', 'copies dog 0', 'class-images dog 0']);
+  expect(rows.map(name)).toEqual(['base bird 0', 'real bird 0', 'copies bird 0', 'class-images bird 0']);
   // What is drawn without learning does not depend on the recipe.
   expect(rowsIn()).toHaveLength(2 * 4 + 4 + 1);
 });
@@ -262,9 +320,9 @@ test('a sweep that is asked for later is measured, and nothing else again', asyn
   await evaluate(undefined, { ...one, settings, sweeps: 0 });
   const { told } = await evaluate(undefined, { ...one, settings, sweeps: 1 });
   expect(told.map(name)).toEqual([
-    'class-images dog 0 100',
-    'class-images dog 0 200',
-    ...[1, 2, 3, 5].map((photos) => `class-images dog 0 ${photos} photos`),
+    'class-images bird 0 100',
+    'class-images bird 0 200',
+    ...[1, 2, 3, 5].map((photos) => `class-images bird 0 ${photos} photos`),
   ]);
 });
 
@@ -275,9 +333,24 @@ test('of a sweep over photos the pictures are compared with those that were lear
 });
 
 test('settings in which the arms differ are refused before anything is done', async () => {
-  for (const settings of [{ prior: 'none' }, { kind: 'full' }] as const) {
+  const refused: PersonalizationSettings[] = [
+    { prior: 'none' },
+    { kind: 'full' },
+    { captions: false },
+    { classPromptTemplates: [] },
+    { classPrompt: 'a {class}' },
+    { instancePrompt: 'a {subject}' },
+    { preset: 'paper' },
+    // Rows are of steps that are known beforehand.
+    { stopWhen: 'good' },
+    { keep: 'best' },
+  ];
+  for (const settings of refused) {
     const standIn = standInEngine(join(folder, 'home'));
-    await expect(evaluate(standIn, { ...small, settings })).rejects.toMatchObject({ code: 'invalid-option' });
+    await expect(evaluate(standIn, { ...small, settings })).rejects.toMatchObject({
+      code: 'invalid-option',
+      message: expect.stringMatching(new RegExp(`^${Object.keys(settings)[0]} is not to be set here`)),
+    });
     expect(standIn.measured).toEqual([]);
   }
 });
@@ -290,11 +363,11 @@ test('more seeds and arms add to what is there', async () => {
     seeds: 2,
     sweeps: 0,
   });
-  expect(told.map(name)).toEqual(['full dog 0', 'full fish 0', 'class-images dog 1', 'class-images fish 1']);
+  expect(told.map(name)).toEqual(['full bird 0', 'full car 0', 'class-images bird 1', 'class-images car 1']);
 });
 
 test('nothing to evaluate is refused before anything is done', async () => {
-  for (const bad of [{ seeds: 0 }, { seeds: 1.5 }, { subjects: [] }]) {
+  for (const bad of [{ seeds: 0 }, { seeds: 1.5 }, { subjects: [] }, { arms: ['no-prio' as never] }]) {
     const standIn = standInEngine(join(folder, 'home'));
     await expect(evaluate(standIn, { ...small, ...bad })).rejects.toMatchObject({ code: 'invalid-option' });
     expect(standIn.measured).toEqual([]);
@@ -324,10 +397,10 @@ test('the report of a run says the same in three ways', async () => {
     expect(html).toContain(`>${verdict}</td>`);
   }
   expect(html!.match(/<img /g)).toHaveLength(8);
-  expect(markdown).toContain('![dog 11, base](<pictures/dog-11-base.png>)');
+  expect(markdown).toMatch(/!\[bird 14, base\]\(<pictures\/bird-14-base-[0-9a-f]{6}\.png>\)/);
   // Under each table of readings how far they can be trusted.
   for (const text of [html!, markdown!]) expect(text.split(oracleNote())).toHaveLength(1 + 5);
-  expect(html!.match(/>chosen: 600</g)).toHaveLength(5);
+  expect(html!.match(/>taken: 600</g)).toHaveLength(6);
 });
 
 test('what was asked for in every arm is told, with what each arm has of its own', async () => {
@@ -341,7 +414,7 @@ test('what was asked for in every arm is told, with what each arm has of its own
   });
   expect(markdown).toContain('| of these asked for, in every arm | steps=250, rank=8 |');
   expect(markdown).toMatch(/\| no-prior \| no prior preservation \| prior=none \|/);
-  expect(html).toContain('>chosen: 250<');
+  expect(html).toContain('>taken: 250<');
 });
 
 describe('dreambooth evaluate toybox', () => {
