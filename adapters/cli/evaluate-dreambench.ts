@@ -29,6 +29,11 @@ export async function evaluateDreamBenchCommand(
   const base = required(options.base, '--base', 'name the model that learns');
   const folder = resolve(options.out ?? 'evaluation-dreambench-plus');
   const { judge: endpoint, judgeModel: model, callsPerMinute } = options;
+  const idle = endpoint === undefined && model === undefined ? judgingOption(options) : undefined;
+  if (idle !== undefined)
+    throw new WrongUse(
+      `${idle} is of judging, and no judge is named: add --judge-model gpt-4o-2024-05-13, or --judge URL`,
+    );
   const price = options.price === undefined ? undefined : priceOf(options.price);
   output.started(null);
   const { evaluation, files } = await withEngine(session, options, async (engine, run, sdk) => {
@@ -72,6 +77,14 @@ export async function evaluateDreamBenchCommand(
     `Look at ${files[0]}`,
   ]);
 }
+
+/** The first that says something of judging. */
+const judgingOption = (options: EvaluateDreamBenchOptions): string | undefined => {
+  const { runs, price, maxCost, maxCalls, callsPerMinute } = options;
+  const all = { runs, price, 'max-cost': maxCost, 'max-calls': maxCalls, 'calls-per-minute': callsPerMinute };
+  const found = Object.entries(all).find(([, value]) => value !== undefined);
+  return found && `--${found[0]}`;
+};
 
 const millions = (tokens: number) => `${(tokens / 1e6).toFixed(2)} M`;
 

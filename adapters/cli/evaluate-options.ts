@@ -10,6 +10,7 @@ const worlds = ['toybox', ...published];
 const owners: Readonly<Record<string, readonly string[]>> = {
   subject: [card, 'applications'],
   pictures: [card, 'applications'],
+  photos: [card],
   subjects: worlds,
   set: worlds,
   seeds: ['toybox'],

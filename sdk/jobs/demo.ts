@@ -1,11 +1,15 @@
 /** The main job on the embedded base model, from photos to a sheet of pictures: what a newcomer sees first. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { makeFolders } from '../checkpoint/write-failure';
+import { NameTakenError } from '../errors';
 import type { MeasuredPicture, ToyMeasurement } from '../evaluation/toybox-protocol';
 import { type ContactSheetRow, contactSheet } from '../images/contact-sheet';
 import { writePng } from '../images/png';
 import { readImage } from '../images/read-image';
 import type { RgbImage } from '../images/rgb-image';
+import type { Home } from '../subjects/home';
 import { deleteSubject, listSubjects, type Subject } from '../subjects/subjects';
 import { ACCESSORY_PHRASES, CONTEXT_PHRASES } from '../toybox/captions';
 import { PICTURE_SIZE } from '../toybox/renderer';
@@ -31,7 +35,8 @@ export interface Demo {
 
 /**
  * Learns a subject from four rendered photos, measures it and writes `contact-sheet.png` and `photos/` into `folder`.
- * A subject of an earlier demo in the engine's home gives way. Rejects with what the engine's calls do.
+ * A subject of an earlier demo in the engine's home gives way. Rejects with NameTakenError where its name is that of
+ * another one, and with what the engine's calls do.
  */
 export async function runDemo(
   engine: Engine,
@@ -40,9 +45,9 @@ export async function runDemo(
 ): Promise<Demo> {
   const target = resolve(folder);
   makeFolders(target);
-  if (listSubjects(engine.home).some(({ name }) => name === demoName)) deleteSubject(engine.home, demoName);
-  const started = performance.now();
   const photos = await writeToyPhotos(join(target, 'photos'), demoToy);
+  giveWay(engine.home, photos);
+  const started = performance.now();
   const learned = await engine.personalize(
     { images: photos, className: demoToy.class, name: demoName, base: embeddedBase, seed },
     run,
@@ -60,6 +65,20 @@ export async function runDemo(
   const sheet = join(target, 'contact-sheet.png');
   await writePng(sheet, await demoSheet(photos, learned, measured));
   return { photos, subject: learned, seconds, measured, sheet };
+}
+
+/** What was learned from other photos is not the demo's to delete. */
+function giveWay(home: Home, photos: readonly string[]): void {
+  const there = listSubjects(home).find(({ name }) => name === demoName);
+  if (there === undefined) return;
+  const hashes = photos.map((file) => createHash('sha256').update(readFileSync(file)).digest('hex'));
+  if (there.photos.length === 0 || there.photos.some(({ sha256 }) => !hashes.includes(sha256))) {
+    throw new NameTakenError(
+      demoName,
+      `@${demoName} in ${home.subjects} was not learned by a demo, which would take its name: rename it, or give the demo another --home.`,
+    );
+  }
+  deleteSubject(home, demoName);
 }
 
 async function demoSheet(

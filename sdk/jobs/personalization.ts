@@ -107,15 +107,16 @@ export async function startPersonalization(
   const given = checkSettings(request.settings ?? {});
   const afresh = anew && relearned(anew, given);
   const identifier = request.identifier ?? start?.identifier ?? afresh?.identifier ?? null;
+  const base = baseName(home, request.base ?? source?.base.path ?? defaults.base);
   const settings = withEncoders(
     start
       ? continuedSettings(start, given, { className, identifier: identifier ?? start.identifier })
       : (afresh?.settings ?? given),
+    basePath(base),
   );
   const preset: Preset | undefined = settings.preset && presets[settings.preset];
   // The same draws over again would add less than others.
   const seed = request.seed ?? (start ? start.seed + 1 : (anew?.seed ?? preset?.seed ?? 0));
-  const base = baseName(home, request.base ?? source?.base.path ?? defaults.base);
   // Also: whether there is something to score by, before anything is made.
   scoringEncoders(settings, basePath(base));
   const vae = autoencoderPath(request.vae ?? source?.base.vae ?? defaults.vae);

@@ -53,10 +53,11 @@ export async function drawCard(
   run: RunOptions,
 ): Promise<CardPictures> {
   const { name, className, base, kind, settings } = subject;
+  const classPrompt = String(settings['classPrompt'] ?? `a photo of ${className}`);
   const onBase = { base: base.path, ...(base.vae === undefined ? {} : { vae: base.vae }) };
   // Pictures of other weights, or drawn in another way, are others and lie elsewhere.
   const look = ['drawSteps', 'drawGuidanceScale', 'drawScheduler', 'clipSkip', 'zeroTerminalSnr'];
-  const drawn = [base, prompts, className, look.map((setting) => settings[setting] ?? null)];
+  const drawn = [base, prompts, className, classPrompt, look.map((setting) => settings[setting] ?? null)];
   const place = (what: string, of: unknown) => {
     const hash = createHash('sha256').update(JSON.stringify([drawn, of]));
     return join(folder, 'pictures', `${what}-${hash.digest('hex').slice(0, 8)}`);
@@ -65,7 +66,6 @@ export async function drawCard(
   const own = place(name, [weights, subject.identifier]);
   const bases = place('base', null);
   const usual: Partial<GenerateRequest> = usualOf(settings);
-  const classPrompt = String(settings['classPrompt'] ?? `a photo of ${className}`);
 
   const scenes: CardScene[] = [];
   for (const [i, template] of prompts.entries()) {

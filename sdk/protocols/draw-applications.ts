@@ -11,6 +11,7 @@ import { encodePng } from '../images/png';
 import { readImage } from '../images/read-image';
 import { basePath, embeddedBase } from '../jobs/base-path';
 import type { Engine } from '../jobs/engine';
+import { oracleNote } from '../jobs/oracle-errors';
 import type { RunOptions } from '../jobs/run-options';
 import type { Block, Section } from '../reports/report';
 import { fillPrompt, subjectWords } from '../subjects/prompt';
@@ -192,7 +193,7 @@ const sentence = (application: ApplicationName): string => {
 function shownOf(prompts: DrawnApplication['prompts']): Block[] {
   const told = prompts.flatMap(({ pictures }) => pictures.flatMap(({ asAsked }) => asAsked ?? []));
   if (told.length === 0) return [];
-  const text = `${told.filter(Boolean).length} of ${told.length} pictures show what was asked for, by the embedded world's oracle.`;
+  const text = `${told.filter(Boolean).length} of ${told.length} pictures show what was asked for, by the embedded world's oracle. ${oracleNote()}`;
   return [{ kind: 'text', text }];
 }
 

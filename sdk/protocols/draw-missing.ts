@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Engine } from '../jobs/engine';
-import type { GenerateRequest } from '../jobs/generation';
+import type { GeneratedImage, GenerateRequest } from '../jobs/generation';
 import type { RunOptions } from '../jobs/run-options';
 import type { JsonLines } from './json-lines';
 
@@ -21,7 +21,7 @@ export type Drawing = Pick<
 export const isDrawn = <Row extends KeptPicture>(folder: string, rows: readonly Row[], row: Row): boolean =>
   rows.some(({ file, seed }) => file === row.file && seed === row.seed) && existsSync(join(folder, row.file));
 
-/** So many pictures are asked for at once: all are there before the first is kept. */
+/** So many pictures are asked for at once, whose bytes are all held until the last is drawn. */
 const mostAtOnce = 8;
 
 /** `wanted` are pictures of one prompt. Rejects with what `generate` does; what was drawn by then is kept. */
@@ -60,10 +60,21 @@ async function drawSequence<Picture extends KeptPicture>(
   run: RunOptions,
   onSaved: (picture: Picture) => void = () => {},
 ): Promise<void> {
-  const images = await engine.generate({ ...request, seed: pictures[0]!.seed, count: pictures.length }, run);
-  for (const [i, picture] of pictures.entries()) {
-    await images[i]!.save(join(folder, picture.file));
-    onSaved(picture);
+  const saving: Promise<void>[] = [];
+  const onImage = (image: GeneratedImage) => {
+    const picture = pictures.find(({ seed }) => seed === image.seed)!;
+    const saved = image.save(join(folder, picture.file)).then(() => onSaved(picture));
+    // Told below, whatever comes of the others until then.
+    saved.catch(() => {});
+    saving.push(saved);
+  };
+  try {
+    await engine.generate(
+      { ...request, seed: pictures[0]!.seed, count: pictures.length },
+      { ...run, onImage },
+    );
+  } finally {
+    await Promise.all(saving);
   }
 }
 

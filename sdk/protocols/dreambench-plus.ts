@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { makeFolders } from '../checkpoint/write-failure';
 import { DreamBoothError, InvalidOptionError, TrainingDivergedError } from '../errors';
-import { baseName, basePath, embeddedBase } from '../jobs/base-path';
+import { autoencoderPath, baseName, basePath, embeddedBase } from '../jobs/base-path';
 import type { Engine } from '../jobs/engine';
 import { learnOnce } from '../jobs/learn-once';
 import type { RunOptions } from '../jobs/run-options';
@@ -120,7 +120,7 @@ export async function evaluateDreamBench(
   ];
   makeFolders(folder);
   const kept = openJsonLines<DreamBenchPicture>(join(folder, 'pictures.jsonl'));
-  const recipe = { base, vae: request.vae ?? null, preset, settings };
+  const recipe = { base, vae: autoencoderPath(request.vae), preset, settings };
   const on = baseContents(base, recipe.vae);
   if (judge !== undefined) {
     // What is certain to fail is told before hours of drawing.

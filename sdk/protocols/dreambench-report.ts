@@ -178,8 +178,8 @@ function remarks({ about }: DreamBenchEvaluation): string {
     row === undefined || row.line !== about.line
       ? ''
       : `The published row was learned on ${row.base}; here it is ${about.base}, which is taken for that on the caller's word.`,
-    about.preset === 'dreambench-plus-sdxl-lora' && about.vae === null
-      ? 'The published one was learned with the autoencoder madebyollin/sdxl-vae-fp16-fix (--vae); here with that of the base.'
+    about.preset === 'dreambench-plus-sdxl-lora'
+      ? `The published one was learned with the autoencoder madebyollin/sdxl-vae-fp16-fix (--vae); here with ${about.vae === null ? 'that of the base' : `${about.vae}, which is taken for that on the caller's word`}.`
       : '',
     'Both recipes learn from one picture, without an identifier and without prior preservation: they are not the paper’s DreamBooth.',
   ]

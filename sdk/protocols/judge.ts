@@ -73,33 +73,39 @@ const picture = (jpeg: Uint8Array): JudgePart => ({
   image_url: { url: `data:image/jpeg;base64,${Buffer.from(jpeg).toString('base64')}`, detail: 'high' },
 });
 
-/** The one `Score: N` of an answer, 0 to 4; null where there is none, several, a range, or another number. */
+/** The one `Score: N` of an answer, 0 to 4; null where there is none, several, a range, another number or another scale. */
 export function readScore(answer: string): number | null {
-  const found = [
-    ...answer.matchAll(/score[*_]*:[*_\s]*[a-z]*\s*(\d+(?:\.\d+)?)(\s*(?:[-–—]|to|or)\s*\d)?/gi),
-  ];
-  const [, digits, range] = found[0] ?? [];
-  const score = Number(digits);
-  const isScore = found.length === 1 && range === undefined && Number.isInteger(score) && score <= 4;
+  const found = [...answer.matchAll(scores)];
+  const [, digits, range, scale] = found[0] ?? [];
+  const score = Number(digits?.replace(',', '.'));
+  const isOfFour = scale === undefined || Number(scale) === 4;
+  const isScore =
+    found.length === 1 && range === undefined && isOfFour && Number.isInteger(score) && score <= 4;
   return isScore ? score : null;
 }
 
+/** "Score: 3", with what may stand around it: a word, a range's other end, the scale's. */
+const scores =
+  /\bscore[*_]*:[*_\s]*[a-z]*\s*(\d+(?:[.,]\d+)?)(\s*(?:[-–—]|to|or)\s*\d)?(?:\s*(?:\/|out of)\s*(\d+))?/gi;
+
 /**
- * Asks until there is a score, three times at most; whoever is silent has been asked often enough. Rejects with what the
- * judge does.
+ * Asks until there is a score, three times at most; whoever is silent has been asked often enough. `onReply` is told each
+ * that is not the last, which costs as much. Rejects with what the judge does.
  */
 export async function judged(
   judge: Judge,
   messages: readonly JudgeMessage[],
   signal: AbortSignal | undefined,
+  onReply: (sofar: Judgement) => void,
 ): Promise<Judgement> {
   let tokens: JudgeTokens = { input: 0, output: 0 };
   for (let tries = 1; ; tries++) {
     const { kind, text, model, tokens: more } = await judge.ask(messages, signal);
     tokens = { input: tokens.input + more.input, output: tokens.output + more.output };
     const score = kind === 'answer' ? readScore(text) : null;
-    if (score === null && kind !== 'time-out' && tries < mostTries) continue;
     const why = score !== null ? null : kind === 'answer' ? 'prose' : kind;
-    return { score, why, said: text, model, tokens, tries };
+    const judgement: Judgement = { score, why, said: text, model, tokens, tries };
+    if (score !== null || kind === 'time-out' || tries === mostTries) return judgement;
+    onReply(judgement);
   }
 }

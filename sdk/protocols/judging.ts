@@ -217,25 +217,37 @@ export async function judgeAll(
     for (let item = next(); item !== undefined; item = next()) {
       const expected = expectedCost(item.question);
       underway += expected;
+      let paidFor: Judgement | null = null;
+      const keep = (judgement: Judgement): Answer => {
+        const price = cost(judgement.tokens);
+        const answer = { ...placeOf(item), ...judgement, cost: hasPrice ? price : null };
+        spent += price;
+        paid += price;
+        asked++;
+        kept.append(answer);
+        return answer;
+      };
       try {
         signal?.throwIfAborted();
         const messages = await messagesOf(item);
         if (messages === null) {
           unreadable.add(item.judged.picture);
+          begun--;
           continue;
         }
-        const said = await answerTo(judge, item, messages, signal);
-        const price = cost(said.tokens);
-        const answer = { ...said, cost: hasPrice ? price : null };
-        spent += price;
-        paid += price;
-        asked++;
-        kept.append(answer);
+        const answer = keep(
+          await judged(judge, messages, signal, (sofar) => {
+            paidFor = sofar;
+          }),
+        );
+        paidFor = null;
         answers.set(answer.key, answer);
         told.onAnswer?.(++done, items.length);
         silence = answer.why === 'time-out' ? silence + 1 : 0;
         if (silence >= Math.max(mostSilence, concurrency)) throw silent(judge, silence);
       } catch (error) {
+        // Replies that came before are paid for; the question is put again at the next start.
+        if (paidFor !== null) keep({ ...(paidFor as Judgement), why: 'time-out' });
         failure ??= signal?.aborted ? new StoppedError(null, { cause: error }) : error;
       } finally {
         underway -= expected;
@@ -294,15 +306,15 @@ async function messagesOf({ question, rubric, judged: one }: Item): Promise<Judg
   return conversation(rubric, question === 'PF' ? caption : await shown(reference.picture), drawn);
 }
 
-async function answerTo(
-  judge: Judge,
-  { key, question, run, category, prompt, judged: { reference } }: Item,
-  messages: readonly JudgeMessage[],
-  signal: AbortSignal | undefined,
-): Promise<Omit<Answer, 'cost'>> {
-  const judgement = await judged(judge, messages, signal);
-  return { key, reference: reference.id, category, prompt, question, run, ...judgement };
-}
+/** What an answer says of its question. */
+const placeOf = ({ key, question, run, category, prompt, judged: { reference } }: Item) => ({
+  key,
+  reference: reference.id,
+  category,
+  prompt,
+  question,
+  run,
+});
 
 /** What a call takes, about. */
 function tokensOf(question: JudgeQuestion): JudgeTokens {

@@ -23,7 +23,7 @@ export interface OpenAIJudgeOptions {
   readonly retries?: number;
   /** For an answer, ms; default 120,000. */
   readonly timeout?: number;
-  /** Calls a minute at most; default: as many as there are. */
+  /** Calls a minute at most, repeats of those that a busy endpoint did not answer apart; default: as many as there are. */
   readonly callsPerMinute?: number;
 }
 
@@ -35,7 +35,9 @@ const openAI = 'https://api.openai.com/v1';
  * or the key cannot be one, InvalidOptionError for what is no address. Asks nothing yet.
  */
 export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge> {
-  const { endpoint = openAI, model = publishedJudge, temperature = 1, callsPerMinute } = options;
+  const { model = publishedJudge, temperature = 1, callsPerMinute } = options;
+  // What was asked of one was asked of the other.
+  const endpoint = (options.endpoint ?? openAI).replace(/\/+$/, '');
   checkEndpoint(endpoint);
   const key = (options.key ?? process.env['OPENAI_API_KEY'] ?? '').trim();
   if (key === '' && new URL(endpoint).hostname === new URL(openAI).hostname)

@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { makeFolders } from '../checkpoint/write-failure';
 import { InvalidOptionError, TrainingDivergedError } from '../errors';
-import { baseName } from '../jobs/base-path';
+import { autoencoderPath, baseName } from '../jobs/base-path';
 import type { Engine } from '../jobs/engine';
 import { learnOnce } from '../jobs/learn-once';
 import type { RunOptions } from '../jobs/run-options';
@@ -142,7 +142,7 @@ function settled(
   const { preset: _, ...own } = settings;
   return {
     base: baseName(engine.home, request.base),
-    vae: request.vae ?? null,
+    vae: autoencoderPath(request.vae),
     preset: request.preset ?? settings.preset ?? 'paper',
     settings: own,
     arms,

@@ -24,7 +24,14 @@ export async function reportSubject(card: SubjectCard, folder: string): Promise<
 }
 
 /** The figures, a line each: name, value, and where it lies between what comes of itself and what can be reached. */
-export function cardLines({ figures, instruments, course, best, notMeasured }: SubjectCard): string[] {
+export function cardLines({
+  figures,
+  instruments,
+  oracle,
+  course,
+  best,
+  notMeasured,
+}: SubjectCard): string[] {
   const { identity, promptFollowing, leakage } = figures;
   const line = (name: string, value: string, words: string) => `${name.padEnd(18)}${value.padEnd(8)}${words}`;
   return [
@@ -54,6 +61,7 @@ export function cardLines({ figures, instruments, course, best, notMeasured }: S
         `identity ${shown(is)}, prompt following ${shown(follows)}${steps === best ? ', the best' : ''}`,
       ),
     ),
+    ...(oracle === null ? [] : [oracle]),
     ...notMeasured,
   ];
 }
@@ -90,7 +98,7 @@ function reportOf(card: SubjectCard, folder: string): Report {
   };
 }
 
-function figureTable({ figures, instruments }: SubjectCard): Table {
+function figureTable({ figures, instruments, oracle }: SubjectCard): Table {
   const { identity, promptFollowing, leakage } = figures;
   const row = (name: string, { value, anchors, share }: Measured, by: string | null) => [
     name,
@@ -131,7 +139,7 @@ function figureTable({ figures, instruments }: SubjectCard): Table {
       plain('share of pictures that are nearly a photo', figures.copies, null, instruments.likeness),
       plain('identity × prompt following', figures.score, 1, ''),
     ],
-    note: 'Identity comes of itself as anyone of its class has it in the base, and can be as high as among the photos; prompts are followed of themselves as the photos do, and as well as the base follows them; the likeness of a picture to a photo can be as high as a photo has it to the next.',
+    note: `Identity comes of itself as anyone of its class has it in the base, and can be as high as among the photos; prompts are followed of themselves as the photos do, and as well as the base follows them; the likeness of a picture to a photo can be as high as a photo has it to the next.${oracle === null ? '' : ` ${oracle}`}`,
   };
 }
 

@@ -11,6 +11,7 @@ import { photoScenePrompts, toyScenePrompts } from '../evaluation/scene-prompts'
 import { listPhotos } from '../images/list-photos';
 import { basePath } from '../jobs/base-path';
 import type { Engine } from '../jobs/engine';
+import { oracleNote } from '../jobs/oracle-errors';
 import type { RunOptions } from '../jobs/run-options';
 import { readSubject, type Subject } from '../subjects/subjects';
 import type { EncoderFile } from '../work/picture-encoder';
@@ -50,6 +51,8 @@ export interface SubjectCard {
     readonly photos: readonly { readonly name: string; readonly file: string }[];
   };
   readonly instruments: Sight['instruments'];
+  /** How far the embedded world's oracle can be trusted, in a sentence; null where it is no instrument here. */
+  readonly oracle: string | null;
   /** What no instrument was there for, and what would be one. */
   readonly notMeasured: readonly string[];
   readonly scenes: readonly (Omit<CardScene, 'pictures'> & {
@@ -116,6 +119,7 @@ export async function measureSubject(
       photos: kept,
     },
     instruments: sight.instruments,
+    oracle: oracle ? oracleNote() : null,
     notMeasured: notMeasured(sight, name, kept.length),
     scenes: drawn.scenes.map((scene) => ({
       ...scene,

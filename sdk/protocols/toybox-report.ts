@@ -187,7 +187,10 @@ const madeTable = (settings: PersonalizationSettings): Table => ({
   columns: ['', ''],
   rows: [
     ['the recipe', textsOf(effectiveSettings('toybox', settings))],
-    ['of these asked for, in every arm', textsOf(settings) || 'none: the preset toybox as it is'],
+    [
+      'of these asked for, where an arm has none of its own',
+      textsOf(settings) || 'none: the preset toybox as it is',
+    ],
     ['versions', textsOf(packageVersions())],
   ],
 });

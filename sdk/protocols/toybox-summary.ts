@@ -226,7 +226,8 @@ function learns(rows: readonly ToyRow[]): Finding {
   };
   if (!wasRun([CP, PF])) return { ...about, verdict: 'not run', seen: '' };
   const holds = CP.difference.mean >= 0.5 && PF.difference.mean >= -0.15;
-  return { ...about, verdict: holds ? 'pass' : 'fail', seen: shown([CP, PF]) };
+  const verdict = tooFew([CP, PF]) ? 'inconclusive' : holds ? 'pass' : 'fail';
+  return { ...about, verdict, seen: shown([CP, PF]) };
 }
 
 /** The change of a measure from the first to the last point of a course, by subject. */
@@ -243,6 +244,25 @@ function each(changes: readonly number[], digits = 2): string {
   return `${sign(mean(changes))} (${changes.map(sign).join(', ')})`;
 }
 
+/** A hundredth is chance. */
+const nothing = 0.01;
+
+/**
+ * Of changes over a course, by subject, each with the way it should go: holds where each goes that way in the mean and in
+ * every subject; fails where a mean goes the other way, and is inconclusive else, or of one subject.
+ */
+function inEach(...changes: (readonly [readonly number[], 1 | -1, 'or same'?])[]): Verdict {
+  const ways = changes.map(([values, way, orSame]) => ({
+    least: orSame ? -nothing : nothing,
+    along: values.map((value) => value * way),
+  }));
+  if (ways.some(({ along, least }) => mean(along) < Math.min(0, least))) return 'fail';
+  const isClear = ways.every(
+    ({ along, least }) => along.length > 1 && along.every((value) => value >= least),
+  );
+  return isClear ? 'pass' : 'inconclusive';
+}
+
 const stepOf = ({ steps }: ToyRow) => steps ?? Number.POSITIVE_INFINITY;
 
 function overSteps(rows: readonly ToyRow[]): Finding {
@@ -256,10 +276,10 @@ function overSteps(rows: readonly ToyRow[]): Finding {
   const [CP, PF, DIV] = (['CP', 'PF', 'DIV'] as const).map((measure) => change(kept!, stepOf, measure));
   const [with_, without] = [change(kept!, stepOf, 'PRES'), change(free!, stepOf, 'PRES')];
   if (with_.length === 0 || without.length === 0) return { ...about, verdict: 'not run', seen: '' };
-  const holds =
-    mean(CP!) > 0 && mean(PF!) <= 0 && mean(DIV!) < 0 && mean(without) > 0 && mean(without) > mean(with_);
+  const more = without.map((value, i) => value - with_[i]!);
+  const verdict = inEach([CP!, 1], [PF!, -1, 'or same'], [DIV!, -1], [without, 1], [more, 1]);
   const seen = `CP ${each(CP!)}; PF ${each(PF!)}; DIV ${each(DIV!)}; PRES ${each(with_)} with, ${each(without)} without`;
-  return { ...about, verdict: holds ? 'pass' : 'fail', seen };
+  return { ...about, verdict, seen };
 }
 
 function overPhotos(rows: readonly ToyRow[]): Finding {
@@ -273,9 +293,9 @@ function overPhotos(rows: readonly ToyRow[]): Finding {
     change(course, ({ photos }) => photos, measure),
   );
   if (product!.length === 0) return { ...about, verdict: 'not run', seen: '' };
-  const holds = mean(product!) > 0 && mean(copy!) < 0;
+  const verdict = inEach([product!, 1], [copy!, -1]);
   const seen = `CP·PF ${each(product!)}; COPY ${each(copy!, 3)}; photos' backgrounds ${each(leak!)}`;
-  return { ...about, verdict: holds ? 'pass' : 'fail', seen };
+  return { ...about, verdict, seen };
 }
 
 /** The mean of those whose time is known, in seconds; NaN for none. */
@@ -308,7 +328,7 @@ function adapterOff(rows: readonly ToyRow[]): Finding {
     learningTime(plain.filter(({ drewClassImages }) => drewClassImages === drew)),
   );
   const isWithin = within('PRES') && within('LEAK');
-  const isKnown = !Number.isNaN(own - drawing!);
+  const isTold = !tooFew(contrasts) && (!isWithin || !Number.isNaN(own - drawing!));
   const holds = isWithin && own < drawing!;
   const others = [
     `${drawing!.toFixed(0)} s where class images are drawn first`,
@@ -318,7 +338,7 @@ function adapterOff(rows: readonly ToyRow[]): Finding {
   const times = Number.isNaN(own) || told === '' ? [] : [`${own.toFixed(0)} s against ${told}`];
   return {
     ...about,
-    verdict: holds ? 'pass' : isWithin && !isKnown ? 'inconclusive' : 'fail',
+    verdict: !isTold ? 'inconclusive' : holds ? 'pass' : 'fail',
     seen: [shown(contrasts), ...times].join('; '),
   };
 }
@@ -333,7 +353,8 @@ function recipe(rows: readonly ToyRow[]): Finding {
   if (own.length === 0) return { ...about, verdict: 'not run', seen: '' };
   const [CP, PF, LEAK] = (['CP', 'PF', 'LEAK'] as const).map((measure) => interval(own, measure));
   const product = CP!.mean * PF!.mean;
+  const isFew = subjectsOf(own).length < fewestSubjects;
   const holds = product >= 0.65 && LEAK!.mean <= 0.1;
   const seen = `CP·PF ${figure(product)} (CP ${shownInterval(CP!)}, PF ${shownInterval(PF!)}), LEAK ${shownInterval(LEAK!)}`;
-  return { ...about, verdict: holds ? 'pass' : 'fail', seen };
+  return { ...about, verdict: isFew ? 'inconclusive' : holds ? 'pass' : 'fail', seen };
 }

@@ -15,15 +15,18 @@ export const isScored = ({ keep, stopWhen }: ScoringSettings): boolean =>
 
 /**
  * The settings with the encoders of the environment where something is scored and they name none, by absolute paths: a
- * resumed run decides by the same. Throws InvalidOptionError for what names no encoder.
+ * resumed run decides by the same. A base that has an oracle needs none. Throws InvalidOptionError for what names no encoder.
  */
 export function withEncoders<Settings extends ScoringSettings>(
   settings: Settings,
+  basePath: string,
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): Settings {
   const named = settings.encoders ?? environment[encodersVariable]?.split(',').filter(Boolean) ?? [];
-  if (!isScored(settings) || named.length === 0) return settings;
-  return { ...settings, encoders: named.map(parseEncoder).map(({ kind, path }) => `${kind}=${path}`) };
+  if (!isScored(settings) || named.length === 0 || oracleIn(basePath) !== undefined) return settings;
+  const source = settings.encoders ? 'encoders' : encodersVariable;
+  const found = named.map((pair) => parseEncoder(pair, source));
+  return { ...settings, encoders: found.map(({ kind, path }) => `${kind}=${path}`) };
 }
 
 /** The oracle of a base, where it is the embedded one. */
@@ -40,7 +43,7 @@ export function scoringEncoders(settings: ScoringSettings, basePath: string): re
   if (!isScored(settings)) return [];
   const oracle = oracleIn(basePath);
   if (oracle !== undefined) return [oracle];
-  const encoders = (settings.encoders ?? []).map(parseEncoder);
+  const encoders = (settings.encoders ?? []).map((pair) => parseEncoder(pair, 'encoders'));
   // By identity alone, a copy of a photo would be best.
   if (!encoders.some(({ kind }) => kind === 'clip')) {
     const setting = settings.keep === 'best' ? 'keep' : 'stopWhen';
@@ -58,12 +61,13 @@ export function scoringEncoders(settings: ScoringSettings, basePath: string): re
   return encoders;
 }
 
-function parseEncoder(pair: string): EncoderFile {
+/** `source`: where the pair was given. */
+function parseEncoder(pair: string, source: string): EncoderFile {
   const [, kind, path] = /^\s*([a-z]+)=(.+?)\s*$/s.exec(pair) ?? [];
   const known = encoderKinds.find((one) => one === kind && one !== 'oracle' && one !== 'lpips');
   if (known !== undefined && path !== undefined) return { kind: known, path: resolve(path) };
   throw new InvalidOptionError(
     'encoders',
-    `encoders has "${pair}": write clip=PATH, and dino=PATH or dreamsim=PATH beside it.`,
+    `${source} has "${pair}": write clip=PATH, and dino=PATH or dreamsim=PATH beside it.`,
   );
 }

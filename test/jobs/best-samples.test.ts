@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { InvalidOptionError, MissingFileError, StoppedError } from '../../sdk/errors';
 import { writePng } from '../../sdk/images/png';
+import { basePath } from '../../sdk/jobs/base-path';
 import { createEngine, type Engine } from '../../sdk/jobs/engine';
 import { chooseSnapshot } from '../../sdk/subjects/snapshots';
 import type { Subject } from '../../sdk/subjects/subjects';
@@ -197,14 +198,21 @@ test('an encoder of another kind than it is said to be is found out before anyth
 
 test('encoders are those of the settings, else of the environment, and only where something is scored', () => {
   const environment = { DREAMBOOTH_ENCODERS: 'clip=/c,dino=/d' };
-  expect(withEncoders({ keep: 'best' }, environment)).toEqual({
+  expect(withEncoders({ keep: 'best' }, tiny, environment)).toEqual({
     keep: 'best',
     encoders: ['clip=/c', 'dino=/d'],
   });
-  expect(withEncoders({ keep: 'best', encoders: ['clip=/own'] }, environment).encoders).toEqual([
+  expect(withEncoders({ keep: 'best', encoders: ['clip=/own'] }, tiny, environment).encoders).toEqual([
     'clip=/own',
   ]);
-  expect(withEncoders({ keep: 'every' }, environment)).toEqual({ keep: 'every' });
-  expect(() => withEncoders({ keep: 'best', encoders: ['lpips=/l'] })).toThrow(/encoders has "lpips=\/l"/);
+  expect(withEncoders({ keep: 'every' }, tiny, environment)).toEqual({ keep: 'every' });
+  expect(() => withEncoders({ keep: 'best', encoders: ['lpips=/l'] }, tiny)).toThrow(
+    /encoders has "lpips=\/l"/,
+  );
+  // Whoever has named none is told where it was named.
+  const wrong = { DREAMBOOTH_ENCODERS: 'vgg=/v' };
+  expect(() => withEncoders({ keep: 'best' }, tiny, wrong)).toThrow(/DREAMBOOTH_ENCODERS has "vgg=\/v"/);
+  // An oracle reads pictures without them.
+  expect(withEncoders({ keep: 'best' }, basePath('toybox'), wrong)).toEqual({ keep: 'best' });
   expect(scoringEncoders({ keep: 'last', encoders: ['clip=/c'] }, tiny)).toEqual([]);
 });

@@ -5,13 +5,15 @@ import { runGeneration as draw, runPersonalization } from '../jobs/fake-work.mjs
 export { runPersonalization };
 
 export async function runGeneration(request, context) {
-  const drawn = await draw(request, context);
+  const drawn = await draw(request, { ...context, onPicture() {} });
   return Promise.all(
     drawn.map(async (picture) => {
       const [width, height] = [request.width ?? 512, request.height ?? 512];
       const background = { r: picture.seed % 256, g: 128, b: 64 };
       const png = await sharp({ create: { width, height, channels: 3, background } }).png().toBuffer();
-      return { ...picture, png: new Uint8Array(png), width, height };
+      const whole = { ...picture, png: new Uint8Array(png), width, height };
+      context.onPicture(whole);
+      return whole;
     }),
   );
 }

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 
-export async function runGeneration({ text, subjects, seeds }) {
+export async function runGeneration({ text, subjects, seeds }, { onPicture }) {
   const [first] = subjects;
   const pictures = [];
   for (const seed of seeds) {
@@ -13,7 +13,9 @@ export async function runGeneration({ text, subjects, seeds }) {
     const create = { width: 8, height: 8, channels: 3, background: { r: red, g: green, b: blue } };
     const png = await sharp({ create }).png().toBuffer();
     globalThis.cardWork.drawn.push(`${text} ${seed}`);
-    pictures.push({ png, width: 8, height: 8, seed, prompt: text, settings: {} });
+    const picture = { png, width: 8, height: 8, seed, prompt: text, settings: {} };
+    onPicture(picture);
+    pictures.push(picture);
   }
   return pictures;
 }

@@ -164,9 +164,11 @@ test('a drawn picture that cannot be read is a gap, and drawn anew where it was 
   writeFileSync(broken, 'no picture');
   const evaluation = await evaluateDreamBench(
     place.engine,
-    request({ subjects: 1, judge: await judge(), runs: 1 }),
+    request({ subjects: 1, judge: await judge(), runs: 1, maxCalls: 16 }),
   );
   expect(evaluation.answers).toHaveLength(16);
+  // Nothing was asked of it, which counts as no question.
+  expect(evaluation.stopped).toBeNull();
   expect(evaluation.gaps.at(-1)).toBe(
     `${broken} cannot be read and was not judged: delete it, and the same command draws it anew`,
   );
@@ -184,6 +186,11 @@ test('with an identifier the subject is mentioned where its noun is', async () =
   const evaluation = await evaluateDreamBench(place.engine, request({ subjects: 1, preset: 'paper' }));
   expect(place.calls.drawn[0]!.text).toBe('A picture of a olis red panda, number 0');
   expect(evaluation.about.preset).toBe('paper');
+});
+
+test('"base" is the autoencoder of the base, which nothing differs by', async () => {
+  const { about } = await evaluateDreamBench(place.engine, request({ subjects: 1, vae: 'base' }));
+  expect(about.vae).toBeNull();
 });
 
 test('pictures of XL are decoded by the base’s own autoencoder', async () => {
@@ -365,6 +372,21 @@ describe('at the terminal', () => {
       scores: { product: 0.563 },
     });
     expect(`${out}${err}${json.out}`).not.toContain('secret');
+  });
+
+  test('limits of judging without a judge are refused, before anything is learned', async () => {
+    for (const [option, value] of [
+      ['max-cost', '1'],
+      ['runs', '3'],
+      ['price', '5/15'],
+      ['max-calls', '5'],
+      ['calls-per-minute', '5'],
+    ]) {
+      const { code, err } = await run(`--${option}`, value!);
+      expect(code).toBe(2);
+      expect(err).toMatch(new RegExp(`--${option} is of judging, and no judge is named`));
+    }
+    expect(place.calls.learned).toEqual([]);
   });
 
   test('a wrong key is one line; a price that is none, wrong use', async () => {

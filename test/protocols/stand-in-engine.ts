@@ -1,6 +1,7 @@
 /** An engine that learns and measures nothing, and remembers what it was asked. */
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { ToyMeasurement } from '../../sdk/evaluation/toybox-protocol';
 import type { Engine } from '../../sdk/jobs/engine';
 import type { ToySource } from '../../sdk/jobs/measured-model';
@@ -71,7 +72,10 @@ export function standInEngine(folder: string): StandIn {
           seed: request.seed ?? 0,
           steps: request.settings?.steps ?? presets.toybox.settings.steps,
           createdAt: new Date().toISOString(),
-          photos: [],
+          photos: (request.images as readonly string[]).map((file) => ({
+            name: basename(file),
+            sha256: createHash('sha256').update(readFileSync(file)).digest('hex'),
+          })),
           versions: {},
         },
         draft,
@@ -85,7 +89,7 @@ export function standInEngine(folder: string): StandIn {
         const report = { ...goodReport, CP: reports, accessoryAccuracy: Number.NaN };
         return {
           report,
-          pictures: Array.from({ length: 15 }, () => [picture]),
+          pictures: Array.from({ length: 15 }, () => [picture, picture]),
           prior: Array(5).fill(pixels),
         };
       });

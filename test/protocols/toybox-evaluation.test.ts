@@ -412,7 +412,7 @@ test('what was asked for in every arm is told, with what each arm has of its own
     settings,
     recipe: { steps: 250, rank: 8, alpha: 8, learningRate: 3e-3 },
   });
-  expect(markdown).toContain('| of these asked for, in every arm | steps=250, rank=8 |');
+  expect(markdown).toContain('| of these asked for, where an arm has none of its own | steps=250, rank=8 |');
   expect(markdown).toMatch(/\| no-prior \| no prior preservation \| prior=none \|/);
   expect(html).toContain('>taken: 250<');
 });

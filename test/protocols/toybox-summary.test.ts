@@ -128,6 +128,28 @@ describe('a direction that is wrong fails', () => {
 });
 
 describe('neither way clearly', () => {
+  test('is inconclusive of courses of one subject, or of which one goes no way', () => {
+    const photoOf = (row: ToyRow) => row.photos !== 4;
+    const stepOf = (row: ToyRow) => row.steps !== null;
+    const firstOnly = whole.filter(
+      (row) => !(photoOf(row) || stepOf(row)) || row.toy.class === toys[0]!.class,
+    );
+    expect(verdicts(firstOnly)).toMatchObject({ A5: 'inconclusive', A6: 'inconclusive' });
+    // Copying falls by a thousandth in one of two.
+    const still = whole.map((row) =>
+      photoOf(row) && row.toy.class === toys[0]!.class
+        ? { ...row, report: { ...row.report, COPY: 0.9 - row.photos / 4000 } }
+        : row,
+    );
+    expect(verdicts(still)['A6']).toBe('inconclusive');
+  });
+
+  test('of one subject nothing is shown in the mean, either', () => {
+    const one = verdicts(whole.filter(({ toy }) => toy.class === toys[0]!.class));
+    for (const name of ['A1', 'the recipe', 'prior of the base itself'])
+      expect(one[name], name).toBe('inconclusive');
+  });
+
   test('is inconclusive where a direction is to be shown in the mean', () => {
     // From −0.1 to 0.1 about the recipe's.
     expect(verdicts(rowsWith('wrong-noun', { CP: 0.7, ungatedCP: 0.7 }, 0.05))).toMatchObject({
