@@ -74,3 +74,14 @@ describe('from ratings to figures', () => {
     expect(judgeScores([]).product).toBeNull();
   });
 });
+
+test('a run that was broken off is part of no mean', () => {
+  const rated = (run: number, scores: readonly number[]) =>
+    scores.map(
+      (score, prompt): Rating => ({ question: 'CP', run, category: 'animal', prompt, score, why: null }),
+    );
+  // The second run came as far as the one picture that is no good.
+  const scores = judgeScores([...rated(0, [0, 4, 4, 4]), ...rated(1, [0])]);
+  expect(scores.CP).toEqual({ mean: 0.75, sd: null, rated: 4, noScore: 0 });
+  expect(judgeScores(rated(0, [2])).CP.mean).toBe(0.5);
+});

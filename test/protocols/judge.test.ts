@@ -10,6 +10,7 @@ import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { InvalidOptionError, JudgeAccessError, JudgeUnreachableError, StoppedError } from '../../sdk/errors';
 import type { Judge } from '../../sdk/protocols/judge';
+import { judgeScores } from '../../sdk/protocols/judge-scores';
 import {
   type JudgedPicture,
   type JudgingEstimate,
@@ -19,17 +20,6 @@ import {
 import { type OpenAIJudgeOptions, openJudge } from '../../sdk/protocols/openai-judge';
 import { type FakeOpenAI, startFakeOpenAI } from './fake-openai';
 import { paint } from './protocol-engine';
-
-test('a run that was broken off is part of no mean', () => {
-  const rated = (run: number, scores: readonly number[]) =>
-    scores.map(
-      (score, prompt): Rating => ({ question: 'CP', run, category: 'animal', prompt, score, why: null }),
-    );
-  // The second run came as far as the one picture that is no good.
-  const scores = judgeScores([...rated(0, [0, 4, 4, 4]), ...rated(1, [0])]);
-  expect(scores.CP).toEqual({ mean: 0.75, sd: null, rated: 4, noScore: 0 });
-  expect(judgeScores(rated(0, [2])).CP.mean).toBe(0.5);
-});
 
 let folder: string;
 let server: FakeOpenAI;
