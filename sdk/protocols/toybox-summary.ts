@@ -10,6 +10,7 @@ export type Measure = keyof SubjectReport;
 /** How rows of two arms compare, run by run of the same subject and seed. */
 export interface Contrast {
   readonly measure: Measure;
+  readonly from: Arm;
   /** Of `to − from`, resampled by subject. */
   readonly difference: Interval;
   /** Over subjects, by the means of their seeds. */
@@ -66,6 +67,7 @@ export function contrast(rows: readonly ToyRow[], from: Arm, to: Arm, measure: M
   const grouped = subjectsOf(pairs).map((toy) => pairs.filter((pair) => isSame(pair.toy, toy)));
   return {
     measure,
+    from,
     difference: bootstrap(grouped.map((group) => group.map((pair) => pair.to - pair.from))),
     subjects: signCounts(
       grouped.map((group) => [mean(group.map((pair) => pair.from)), mean(group.map((pair) => pair.to))]),
@@ -176,9 +178,10 @@ const signed = ({ mean: middle, low, high }: Interval) =>
 
 const shown = (contrasts: readonly Wanted[]) =>
   contrasts
-    .map(({ measure, difference, subjects: { greater, smaller, equal } }) => {
+    .map(({ measure, from, difference, subjects: { greater, smaller, equal } }) => {
       const same = equal > 0 ? `, = in ${equal}` : '';
-      return `${measure} ${signed(difference)}, up in ${greater}, down in ${smaller}${same}`;
+      const over = from === 'class-images' ? '' : ` over ${from}`;
+      return `${measure}${over} ${signed(difference)}, up in ${greater}, down in ${smaller}${same}`;
     })
     .join('; ');
 

@@ -15,6 +15,7 @@ import {
 import { reportToybox } from '../../sdk/protocols/toybox-report';
 import { subjectNames } from '../../sdk/subjects/subjects';
 import { CLASSES } from '../../sdk/toybox/scene';
+import type { ToySubject } from '../../sdk/toybox/toy-subject';
 import { presets } from '../../sdk/training/presets';
 import type { PersonalizationSettings } from '../../sdk/work/personalization-settings';
 import { callIn } from '../cli/command-line';
@@ -28,7 +29,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const toys = toyTestSubjects.slice(0, 2);
+const toys: readonly ToySubject[] = [
+  { class: 'bird', seed: 14 },
+  { class: 'car', seed: 15 },
+];
 const small: Omit<ToyEvaluationRequest, 'folder'> = {
   subjects: toys,
   arms: ['class-images', 'no-prior', 'no-noun'],

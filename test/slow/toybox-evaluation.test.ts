@@ -28,7 +28,7 @@ test('a subject is learned, and without prior preservation its class goes with i
       arms: ['class-images', 'no-prior'],
       seeds: 1,
       sweeps: 0,
-      settings: { steps: 200, classImages: 32 },
+      settings: { steps: 300, classImages: 32 },
     },
     ({ arm, report, seconds }) => {
       reports.set(arm, report);
@@ -41,14 +41,15 @@ test('a subject is learned, and without prior preservation its class goes with i
   expect(rows.map(({ arm }) => arm)).toEqual(['base', 'real', 'copies', 'class-images', 'no-prior']);
   const [base, kept, drifted] = ['base', 'class-images', 'no-prior'].map((arm) => reports.get(arm)!);
   // A1: it is the subject, in what was asked for.
-  expect(kept!.CP).toBeGreaterThan(base!.CP + 0.3);
+  expect(kept!.CP).toBeGreaterThan(base!.CP + 0.5);
   expect(kept!.PF).toBeGreaterThan(base!.PF - 0.15);
   // A2: language drift.
   expect(drifted!.PRES).toBeGreaterThan(kept!.PRES + 0.1);
   expect(drifted!.LEAK).toBeGreaterThan(kept!.LEAK + 0.2);
   expect(drifted!['PRIOR-FD']).toBeGreaterThan(kept!['PRIOR-FD'] + 0.2);
   expect(drifted!.priorDIV).toBeLessThan(kept!.priorDIV - 0.05);
-  expect(readdirSync(join(folder, 'evaluation', 'pictures')).sort()).toEqual(
-    ['base', 'class-images', 'no-prior'].map((arm) => `cat-1-${arm}.png`),
+  const sheets = readdirSync(join(folder, 'evaluation', 'pictures')).sort();
+  expect(sheets.map((file) => file.replace(/-[0-9a-f]{6}\.png$/, ''))).toEqual(
+    ['base', 'class-images', 'no-prior'].map((arm) => `cat-1-${arm}`),
   );
 });
