@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { JudgePrice, JudgingEstimate } from 'dreambooth';
+import type { DreamBenchEvaluation, JudgePrice, JudgingEstimate } from 'dreambooth';
 import { required, WrongUse } from './failures';
 import { assignments, given } from './personalize';
 import { type Session, type WorkOptions, withEngine } from './session';
@@ -41,7 +41,10 @@ export async function evaluateDreamBenchCommand(
     const judge =
       endpoint === undefined && model === undefined
         ? undefined
-        : await sdk.openJudge(given({ endpoint, model, callsPerMinute }));
+        : await sdk.openJudge({
+            ...given({ endpoint, model, callsPerMinute }),
+            onBusy: seldom((status) => output.say(`The judge answers ${status}: asking again …`)),
+          });
     const request = {
       data,
       folder,
@@ -74,8 +77,30 @@ export async function evaluateDreamBenchCommand(
   output.done({ files, gaps, stopped, scores }, [
     `${pictures.length} pictures of ${evaluation.about.references} references, ${gaps.length} gaps.`,
     `CP ${shown(scores.CP.mean)}  PF ${shown(scores.PF.mean)}  CP·PF ${shown(scores.product)}`,
+    ...noScoreLines(evaluation),
     `Look at ${files[0]}`,
   ]);
+}
+
+/** Half a minute apart at least. */
+function seldom(tell: (status: number) => void): (status: number) => void {
+  let last = Number.NEGATIVE_INFINITY;
+  return (status) => {
+    if (performance.now() - last < 30_000) return;
+    last = performance.now();
+    tell(status);
+  };
+}
+
+/** What has no score is part of no figure, and is not asked again by itself. */
+function noScoreLines({ answers, scores: { noScore } }: DreamBenchEvaluation): string[] {
+  const { refusal, prose, 'time-out': late } = noScore;
+  const count = refusal + prose + late;
+  if (count === 0) return [];
+  const why = `refused ${refusal}, no one score in the answer ${prose}, no answer in time ${late}`;
+  return [
+    `${count} of ${answers.length} questions have no score: ${why}. To ask again, delete their lines in answers.jsonl.`,
+  ];
 }
 
 /** The first that says something of judging. */

@@ -5,7 +5,7 @@ import type { EvaluateDreamBenchOptions } from './evaluate-dreambench';
 import { optionOfAnother } from './evaluate-options';
 import type { EvaluatePaperOptions } from './evaluate-paper';
 import type { EvaluateSubjectOptions } from './evaluate-subject';
-import { required, WrongUse } from './failures';
+import { WrongUse } from './failures';
 import { measures, row } from './measures';
 import { assignments, given } from './personalize';
 import { type Session, withEngine } from './session';
@@ -31,9 +31,11 @@ export async function evaluateCommand(
     await evaluate(session, protocol, options);
   } catch (error) {
     // Whatever it was at, the same command takes it up: a training that was stopped, too.
-    if ((error as { code?: unknown }).code === 'stopped')
-      session.output.say('Go on with the same command: what is there is not made again.');
-    throw error;
+    if ((error as { code?: unknown }).code !== 'stopped') throw error;
+    session.output.say('Go on with the same command: what is there is not made again.');
+    // The job within is not to be resumed by itself.
+    const { StoppedError } = await session.loadSdk();
+    throw new StoppedError(null, { cause: error });
   }
 }
 
@@ -54,7 +56,11 @@ async function evaluate(
   if (protocol === 'paper') return (await import('./evaluate-paper')).evaluatePaperCommand(session, options);
   if (protocol === 'dreambench-plus')
     return (await import('./evaluate-dreambench')).evaluateDreamBenchCommand(session, options);
-  return toyboxCommand(session, required(protocol, 'protocol', 'toybox, or --subject NAME'), options);
+  if (protocol === undefined)
+    throw new WrongUse(
+      'Say what to evaluate: --subject NAME (your own), applications --subject NAME, toybox, paper or dreambench-plus',
+    );
+  return toyboxCommand(session, protocol, options);
 }
 
 /** The embedded world's evaluation: rows as they come, their means at the end. */

@@ -273,23 +273,42 @@ export function createProgram(
     command(
       'evaluate',
       'measure how well subjects are learned',
-      'dreambooth evaluate toybox --seeds 2\n  $ dreambooth evaluate paper --data dreambooth --base ./sd15 --encoder dino=./dino-vits16',
+      'dreambooth evaluate --subject rex\n  $ dreambooth evaluate applications --subject rex\n  $ dreambooth evaluate toybox --seeds 2\n  $ dreambooth evaluate paper --data dreambooth --base ./sd15 --encoder dino=./dino-vits16\n  $ dreambooth evaluate dreambench-plus --data dreambench_plus --base ./sd15 --judge-model gpt-4o-2024-05-13',
     ),
   )
     .argument(
       '[protocol]',
-      '"toybox": new subjects of the embedded world, measured by the truth; "applications": what the paper does with a subject, drawn; "paper", "dreambench-plus": the published ones, on their data',
+      '"toybox": new subjects of the embedded world, measured by the truth; "applications": what the paper does with a subject, drawn; "paper", "dreambench-plus": the published ones, on their data; none: the card of --subject',
     )
     .option('--subject <name>', 'a subject of your own: its card, with advice, or its applications')
     .option('--photos <path...>', 'of the card: what it is measured by (default: the photos kept with it)')
-    .option('--pictures <n>', 'of each prompt (default: 2 of the card, 4 of applications)', whole)
-    .option('--subjects <n>', 'how many subjects (default: 5; of the published all)', whole)
-    .option('--seeds <n>', 'how many trainings of each in the main arms (default: 3)', whole)
-    .option('--arms <name...>', 'which ways to learn (default: all)')
-    .option('--sweeps <n>', 'on how many subjects steps and numbers of photos are tried (default: 2)', whole)
+    .option(
+      '--pictures <n>',
+      'of each prompt, to 100 of the card (default: 2), to 16 of applications (default: 4)',
+      whole,
+    )
+    .option(
+      '--subjects <n>',
+      'toybox, paper, dreambench-plus: how many subjects (default: 5; of the published all)',
+      whole,
+    )
+    .option('--seeds <n>', 'toybox: how many trainings of each in the main arms (default: 3)', whole)
+    .option('--arms <name...>', 'toybox: which ways to learn (default: all)')
+    .option(
+      '--sweeps <n>',
+      'toybox: on how many subjects steps and numbers of photos are tried (default: 2)',
+      whole,
+    )
     .option('--out <folder>', 'where rows and reports are kept, and gone on with (default: evaluation…)')
-    .option('--development', 'the subjects that settings may be chosen on, not those they are judged by')
-    .option('--set <key=value>', 'any training setting; may be repeated', collect)
+    .option(
+      '--development',
+      'toybox: the subjects that settings may be chosen on, not those they are judged by',
+    )
+    .option(
+      '--set <key=value>',
+      'toybox, paper, dreambench-plus: any training setting; may be repeated',
+      collect,
+    )
     .action(async (protocol, _, self) =>
       (await import('./evaluate')).evaluateCommand(session, protocol, self.optsWithGlobals()),
     );
@@ -385,8 +404,14 @@ function work(command: Command): Command {
 /** Options of the published protocols. */
 function published(command: Command): Command {
   return work(command)
-    .option('--data <dir>', 'the published data: a checkout of google/dreambooth, or DreamBench++')
-    .option('--preset <name>', 'how subjects are learned (default: paper, or dreambench-plus by the base)')
+    .option(
+      '--data <dir>',
+      'paper: a checkout of google/dreambooth; dreambench-plus: its folder with data/images and data/captions',
+    )
+    .option(
+      '--preset <name>',
+      'paper, dreambench-plus: how subjects are learned (default: paper, or by the base)',
+    )
     .option(
       '--encoder <kind=path>',
       'paper, --subject: a network that compares, clip, dino, dreamsim or lpips; may be repeated',

@@ -30,16 +30,25 @@ export function writeFailure(path: string, cause: unknown): unknown {
 /** Makes the folders that `file` is to lie in. Throws UnwritablePathError, DiskFullError. */
 export function makeFolderOf(file: string): void {
   try {
-    makeFolders(dirname(file));
+    makeEach(dirname(file));
   } catch (cause) {
     throw writeFailure(file, cause);
   }
 }
 
-/** Makes a folder and those above it. Node's own way never returns where a folder that is there takes none (/proc). */
+/** Makes a folder and those above it. Throws UnwritablePathError, DiskFullError. */
 export function makeFolders(folder: string): void {
+  try {
+    makeEach(folder);
+  } catch (cause) {
+    throw writeFailure(folder, cause);
+  }
+}
+
+/** Node's own way never returns where a folder that is there takes none (/proc). */
+function makeEach(folder: string): void {
   if (isFolder(folder) || folder === dirname(folder)) return;
-  makeFolders(dirname(folder));
+  makeEach(dirname(folder));
   try {
     mkdirSync(folder);
   } catch (error) {

@@ -1,5 +1,5 @@
 /** Pictures of a protocol, drawn where they are not there: as files, or as files that a row tells of. */
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Engine } from '../jobs/engine';
 import type { GeneratedImage, GenerateRequest } from '../jobs/generation';
@@ -19,7 +19,22 @@ export type Drawing = Pick<
 >;
 
 export const isDrawn = <Row extends KeptPicture>(folder: string, rows: readonly Row[], row: Row): boolean =>
-  rows.some(({ file, seed }) => file === row.file && seed === row.seed) && existsSync(join(folder, row.file));
+  rows.some(({ file, seed }) => file === row.file && seed === row.seed) && isWhole(join(folder, row.file));
+
+/** How a PNG ends; one that was cut off is drawn again. */
+const pngEnd = Buffer.from('49454e44ae426082', 'hex');
+
+function isWhole(file: string): boolean {
+  if (!existsSync(file)) return false;
+  const handle = openSync(file, 'r');
+  try {
+    const end = Buffer.alloc(pngEnd.length);
+    readSync(handle, end, 0, end.length, Math.max(0, fstatSync(handle).size - end.length));
+    return end.equals(pngEnd);
+  } finally {
+    closeSync(handle);
+  }
+}
 
 /** So many pictures are asked for at once, whose bytes are all held until the last is drawn. */
 const mostAtOnce = 8;
@@ -48,7 +63,7 @@ export async function drawMissingFiles(
   request: Omit<GenerateRequest, 'seed' | 'count'>,
   run: RunOptions,
 ): Promise<void> {
-  const missing = wanted.filter(({ file }) => !existsSync(file));
+  const missing = wanted.filter(({ file }) => !isWhole(file));
   for (const pictures of inSequence(missing)) await drawSequence(engine, '', pictures, request, run);
 }
 

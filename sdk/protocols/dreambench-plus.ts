@@ -15,8 +15,9 @@ import { deleteSubject, type Subject, subjectExists } from '../subjects/subjects
 import type { PresetName } from '../training/presets';
 import type { PersonalizationSettings } from '../work/personalization-settings';
 import { drawMissing, isDrawn, type KeptPicture } from './draw-missing';
-import { type DreamBenchReference, openDreamBench } from './dreambench-data';
+import { type DreamBenchReference, dreamBenchReferences, openDreamBench } from './dreambench-data';
 import { baseContents, fileHash, fingerprint } from './fingerprint';
+import { tellGaps } from './gaps';
 import { type JsonLines, openJsonLines } from './json-lines';
 import type { Judge } from './judge';
 import { type JudgeScores, judgeScores } from './judge-scores';
@@ -105,12 +106,23 @@ export async function evaluateDreamBench(
   const { folder, judge, runs = 3, settings: { preset: named, ...settings } = {} } = request;
   if (!Number.isSafeInteger(runs) || runs < 1)
     throw new InvalidOptionError('runs', `runs is ${runs}: give one or more.`);
+  const alien = (['drawSteps', 'drawGuidanceScale', 'drawScheduler'] as const).find(
+    (name) => settings[name] !== undefined,
+  );
+  if (alien !== undefined)
+    throw new InvalidOptionError(
+      alien,
+      `${alien} is ${settings[alien]}: pictures of this protocol are drawn in ${drawing.steps} steps at guidance ${drawing.guidanceScale}. Leave it out.`,
+    );
   const base = baseName(engine.home, request.base);
   const preset = request.preset ?? named ?? publishedPreset(base);
   const { references: all, gaps: absent } = await openDreamBench(request.data);
   const { subjects = all.length } = request;
-  if (!Number.isSafeInteger(subjects) || subjects < 1)
-    throw new InvalidOptionError('subjects', `subjects is ${subjects}: give one or more.`);
+  if (!Number.isSafeInteger(subjects) || subjects < 1 || subjects > dreamBenchReferences)
+    throw new InvalidOptionError(
+      'subjects',
+      `subjects is ${subjects}: give a number from 1 to ${dreamBenchReferences}.`,
+    );
   const references = all.slice(0, subjects);
   const gaps = [
     ...absent,
@@ -118,6 +130,7 @@ export async function evaluateDreamBench(
       ? [`${all.length - references.length} references that are there were left out, as asked`]
       : []),
   ];
+  tellGaps(absent, `${references.length} of ${dreamBenchReferences} references`, run);
   makeFolders(folder);
   const kept = openJsonLines<DreamBenchPicture>(join(folder, 'pictures.jsonl'));
   const recipe = { base, vae: autoencoderPath(request.vae), preset, settings };
@@ -127,8 +140,9 @@ export async function evaluateDreamBench(
     const undrawn = references
       .flatMap((one) => trialOf(recipe, on, one).wanted)
       .filter((row) => !isDrawn(folder, kept.rows, row));
-    checkLimits(judge, folder, undrawn.length, runs, request);
+    const estimate = checkLimits(judge, folder, undrawn.length, runs, request);
     await judge.check?.(run.signal);
+    if (undrawn.length > 0) events.onEstimate?.(estimate);
   }
   const drawn: { reference: DreamBenchReference; picture: DreamBenchPicture }[] = [];
   for (const reference of references) {

@@ -27,7 +27,7 @@ export interface Judge {
   readonly endpoint: string;
   readonly model: string;
   readonly temperature: number;
-  /** Costs nothing: rejects with JudgeAccessError, JudgeUnreachableError or StoppedError where `ask` surely would. */
+  /** Costs nothing, or a word where the endpoint lists no models: rejects with JudgeAccessError, JudgeUnreachableError or StoppedError where `ask` surely would. */
   check?(signal: AbortSignal | undefined): Promise<void>;
   /**
    * Rejects with JudgeAccessError, JudgeUnreachableError, InvalidOptionError (the model is not there), StoppedError:

@@ -38,7 +38,7 @@ export interface JudgingLimits {
   readonly concurrency?: number;
 }
 
-/** Told before the first call. */
+/** Told before the first call, and before anything is drawn of what is not drawn yet. */
 export interface JudgingEstimate {
   /** Questions that have no answer yet. */
   readonly calls: number;
@@ -128,7 +128,7 @@ function openAccount(judge: Judge, folder: string, limits: JudgingLimits): Accou
 }
 
 /**
- * Before pictures are drawn: `unasked` of them will be judged and have not been. Throws InvalidOptionError for limits
+ * Before pictures are drawn: what it takes to judge `unasked` that are not there yet. Throws InvalidOptionError for limits
  * that cannot be held, or are too low for those alone.
  */
 export function checkLimits(
@@ -137,11 +137,15 @@ export function checkLimits(
   unasked: number,
   runs: number,
   limits: JudgingLimits,
-): void {
-  const { cost, spent } = openAccount(judge, folder, limits);
-  const calls = unasked * runs * judgeQuestions.length;
-  const foretold = sumOf(judgeQuestions.map(tokensOf));
-  refuseAbove(limits.maxCost, judge, calls, unasked * runs * cost(foretold), spent);
+): JudgingEstimate {
+  const { cost, spent, hasPrice } = openAccount(judge, folder, limits);
+  const each = sumOf(judgeQuestions.map(tokensOf));
+  const times = unasked * runs;
+  const tokens = { input: times * each.input, output: times * each.output };
+  const calls = times * judgeQuestions.length;
+  refuseAbove(limits.maxCost, judge, calls, cost(tokens), spent);
+  const dear = hasPrice ? { cost: cost(tokens), spent } : { cost: null, spent: null };
+  return { calls, answered: 0, tokens, ...dear };
 }
 
 function refuseAbove(

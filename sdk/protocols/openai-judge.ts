@@ -25,6 +25,8 @@ export interface OpenAIJudgeOptions {
   readonly timeout?: number;
   /** Calls a minute at most, repeats of those that a busy endpoint did not answer apart; default: as many as there are. */
   readonly callsPerMinute?: number;
+  /** Told each answer 429 or from 500 on, after which it is asked again; with its status. */
+  readonly onBusy?: (status: number) => void;
 }
 
 export const publishedJudge = 'gpt-4o-2024-05-13';
@@ -59,17 +61,27 @@ export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge
     baseURL: endpoint,
     maxRetries: options.retries ?? 10,
     timeout: options.timeout ?? 120_000,
+    async fetch(url, init) {
+      const response = await fetch(url, init);
+      if (response.status === 429 || response.status >= 500) options.onBusy?.(response.status);
+      return response;
+    },
     // What goes to and fro, the key among it, is nobody's to read.
     logLevel: 'off',
   });
   const waitForTurn = paced(callsPerMinute);
-  return {
+  const judge: Judge = {
     endpoint,
     model,
     temperature,
     async check(signal) {
       try {
-        await client.models.list({ maxRetries: 2, timeout: 20_000, ...(signal && { signal }) });
+        const { data } = await client.models.list({
+          maxRetries: 2,
+          timeout: 20_000,
+          ...(signal && { signal }),
+        });
+        if (Array.isArray(data)) return;
       } catch (error) {
         if (error instanceof OpenAI.APIUserAbortError) throw new StoppedError(null, { cause: error });
         const { status } = error as ApiFailure;
@@ -77,6 +89,7 @@ export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge
         const nobody = error instanceof OpenAI.APIConnectionError;
         if (nobody || status === 401) throw failureOf(error, endpoint, model, key);
       }
+      await judge.ask([{ role: 'user', content: 'Say yes.' }], signal);
     },
     async ask(messages, signal): Promise<JudgeReply> {
       await waitForTurn(signal);
@@ -104,6 +117,7 @@ export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge
       }
     },
   };
+  return judge;
 }
 
 /** Node warns of a signal with more than ten listeners: every try leaves one. */
@@ -135,6 +149,10 @@ function failureOf(error: unknown, endpoint: string, model: string, key: string)
   const { status, code, message } = error as ApiFailure;
   const isApi = error instanceof Error && 'status' in error;
   if (!isApi) return error;
+  if (status === 401 && key === '')
+    return new JudgeAccessError(
+      `The judge at ${endpoint} wants a key (401), and OPENAI_API_KEY is not set: set it to one that may use ${model}.`,
+    );
   if (status === 401 || status === 403)
     return new JudgeAccessError(
       `The judge at ${endpoint} refuses the key of OPENAI_API_KEY (${status}): set one that may use ${model}.`,

@@ -44,10 +44,11 @@ export async function openPaperDataset(folder: string): Promise<PaperDataset> {
         gaps.push(`${subject.name} has ${files.length} pictures; ${subject.pictures} were published`);
     }
   }
+  const broken = gaps.find((gap) => gap.includes('cannot be read'));
   if (subjects.length === 0)
     throw new InvalidOptionError(
       'data',
-      `None of the paper's ${paperSubjects.length} subjects is in ${root}: name a checkout of google/dreambooth, with folders as ${paperSubjects[0]!.name}.`,
+      `None of the paper's ${paperSubjects.length} subjects is in ${root}${broken === undefined ? '' : ` with a picture that can be read (${broken})`}: name a checkout of google/dreambooth, with folders as ${paperSubjects[0]!.name}.`,
     );
   return { subjects, gaps };
 }

@@ -66,7 +66,7 @@ export async function tryEncoders(
   for (const kind of paperEncoderKinds) {
     const path = encoders[kind];
     if (path === undefined) continue;
-    const pictures = kind === 'lpips' ? [] : photos.slice(0, 1);
+    const pictures = photos.slice(0, 1);
     const texts = kind === 'clip' ? [classPrompt(className)] : [];
     await engine.embed({ encoder: { kind, path }, pictures, texts }, run);
   }

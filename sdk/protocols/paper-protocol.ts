@@ -17,6 +17,7 @@ import type { PresetName } from '../training/presets';
 import type { PersonalizationSettings } from '../work/personalization-settings';
 import { type Drawing, drawMissing, isDrawn } from './draw-missing';
 import { baseContents, fileHash, fingerprint } from './fingerprint';
+import { tellGaps } from './gaps';
 import { type JsonLines, openJsonLines } from './json-lines';
 import { openPaperDataset, type PaperDataset, type PaperPhotos } from './paper-dataset';
 import { measurePaper, type PaperEncoders, type PaperMeasure, tryEncoders } from './paper-measures';
@@ -87,8 +88,10 @@ export async function evaluatePaper(
 ): Promise<PaperEvaluation> {
   const about = settled(engine, request);
   const on = baseContents(about.base, about.vae);
-  const dataset = chosen(await openPaperDataset(request.data), request.subjects);
+  const found = await openPaperDataset(request.data);
+  const dataset = chosen(found, request.subjects);
   const { folder } = request;
+  tellGaps(found.gaps, `${dataset.subjects.length} of ${paperSubjects.length} subjects`, run);
   makeFolders(folder);
   const kept = openJsonLines<PaperPicture>(join(folder, 'pictures.jsonl'));
   const gaps = [...dataset.gaps];
@@ -157,7 +160,7 @@ function settled(
 
 /** Throws InvalidOptionError. */
 function chosen({ subjects, gaps }: PaperDataset, count: number = subjects.length): PaperDataset {
-  if (!Number.isSafeInteger(count) || count < 1)
+  if (!Number.isSafeInteger(count) || count < 1 || count > paperSubjects.length)
     throw new InvalidOptionError('subjects', `subjects is ${count}: give 1 to ${paperSubjects.length}.`);
   const left = subjects.length - count;
   const told = left > 0 ? [`${left} subjects that are there were left out, as asked`] : [];

@@ -87,9 +87,16 @@ export async function measureSubject(
   const target = resolve(folder);
   makeFolders(target);
   const prompts = oracle ? toyScenePrompts : photoScenePrompts;
-  const drawn = await drawCard(engine, subject, { folder: target, pictures, prompts }, run);
   // Published encoders see no drawn world of 64 pixels as people do; the oracle was made for it.
   const seeing = oracle ? [oracle, ...encoders.filter(({ kind }) => kind === 'lpips')] : encoders;
+  const idle = encoders.filter((one) => !seeing.includes(one)).map(({ kind }) => kind);
+  if (idle.length > 0) {
+    const message = `${idle.join(', ')} is not asked: on the embedded model its oracle tells more. Of encoders lpips alone counts there.`;
+    run.onProgress?.({ kind: 'warning-found', message });
+  }
+  // What is no encoder or no photo is told before anything is drawn.
+  for (const encoder of seeing) await engine.embed({ encoder, pictures: photos.slice(0, 1), texts: [] }, run);
+  const drawn = await drawCard(engine, subject, { folder: target, pictures, prompts }, run);
   const sight = await lookAt(engine, subject, seeing, { photos, drawn: allFiles(drawn) }, drawn.scenes, run);
 
   const anchors = anchorsOf(sight, photos, drawn);

@@ -17,6 +17,7 @@ test('folders are made one in another, and one that is there is left', () => {
 test('where none can be made is told, and does not hang', () => {
   writeFileSync(join(folder, 'file'), '');
   expect(() => makeFolderOf(join(folder, 'file/x/y.png'))).toThrow(UnwritablePathError);
+  expect(() => makeFolders(join(folder, 'file'))).toThrow(UnwritablePathError);
   // Linux has a folder that takes none; elsewhere there is no /proc, and who runs tests may not make one.
   expect(() => makeFolderOf('/proc/x/y.png')).toThrow(UnwritablePathError);
 });

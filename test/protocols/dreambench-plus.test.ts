@@ -161,7 +161,8 @@ test('without a judge pictures are drawn and nothing is rated', async () => {
 test('a drawn picture that cannot be read is a gap, and drawn anew where it was deleted', async () => {
   const { pictures } = await evaluateDreamBench(place.engine, request({ subjects: 1 }));
   const broken = join(place.folder, 'out', pictures[4]!.file);
-  writeFileSync(broken, 'no picture');
+  // Its end is that of a whole one: what was cut off is drawn again by itself.
+  writeFileSync(broken, readFileSync(broken).fill(7, 0, 60));
   const evaluation = await evaluateDreamBench(
     place.engine,
     request({ subjects: 1, judge: await judge(), runs: 1, maxCalls: 16 }),
@@ -186,6 +187,24 @@ test('with an identifier the subject is mentioned where its noun is', async () =
   const evaluation = await evaluateDreamBench(place.engine, request({ subjects: 1, preset: 'paper' }));
   expect(place.calls.drawn[0]!.text).toBe('A picture of a olis red panda, number 0');
   expect(evaluation.about.preset).toBe('paper');
+});
+
+test('a picture that was cut off is drawn again', async () => {
+  const { pictures } = await evaluateDreamBench(place.engine, request({ subjects: 1 }));
+  const file = join(place.folder, 'out', pictures[2]!.file);
+  const whole = readFileSync(file);
+  writeFileSync(file, whole.subarray(0, whole.length - 5));
+  await evaluateDreamBench(place.engine, request({ subjects: 1 }));
+  expect(readFileSync(file)).toEqual(whole);
+  expect(place.calls.drawn).toHaveLength(10);
+});
+
+test('how it is drawn is not for settings to say; subjects are at most those that were published', async () => {
+  const drawn = { settings: { drawSteps: 4 } };
+  await expect(evaluateDreamBench(place.engine, request(drawn))).rejects.toThrow(
+    /drawSteps is 4: pictures of this protocol are drawn in 100 steps at guidance 7.5/,
+  );
+  await expect(evaluateDreamBench(place.engine, request({ subjects: 151 }))).rejects.toThrow(/1 to 150/);
 });
 
 test('"base" is the autoencoder of the base, which nothing differs by', async () => {
@@ -363,6 +382,12 @@ describe('at the terminal', () => {
     const limits = ['--max-cost', '1', '--price', '10/30'];
     const { code, out, err } = await run('--judge', server.url, '--runs', '1', ...limits);
     expect(err).toMatch(/Judging takes 18 calls: 0\.0\d M tokens in and 0\.00 M out, about \$0\.[12]\d/);
+    // Before the first is learned, together with what is not there.
+    expect(err.indexOf('Judging takes')).toBeLessThan(err.indexOf('Learning @'));
+    expect(err).toMatch(
+      /Warning: Going on with 1 of 150 references: elsewhere.00\.jpg is left out.*; and \d+ more/,
+    );
+    expect(err.indexOf('Going on with')).toBeLessThan(err.indexOf('Learning @'));
     expect(out).toMatch(/CP 0\.750 {2}PF 0\.750 {2}CP·PF 0\.563\nLook at .*report\.html/);
     expect(code).toBe(0);
     const json = await run('--judge', server.url, '--runs', '1', '--json');

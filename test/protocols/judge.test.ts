@@ -172,9 +172,11 @@ describe('no score, which is counted and never 0', () => {
 test('busy: it waits as long as it is told and tries again', async () => {
   server.behave = (_, n) =>
     n === 0 ? { status: 429, headers: { 'retry-after-ms': '20' } } : { say: 'Score: 3' };
-  const { answers } = await ask(await judge());
+  const told: number[] = [];
+  const { answers } = await ask(await judge({ onBusy: (status) => told.push(status) }));
   expect(answers.map(({ score }) => score)).toEqual([3, 3, 3, 3]);
   expect(server.asked).toHaveLength(5);
+  expect(told).toEqual([429]);
 });
 
 test('of an endless silence it is told, and what was answered stays', async () => {
@@ -281,6 +283,11 @@ describe('the key', () => {
       await expect(openJudge()).rejects.toThrow(JudgeAccessError);
       await expect(openJudge()).rejects.toThrow(/OPENAI_API_KEY is not set/);
       await ask(await openJudge({ endpoint: server.url }));
+      server.listing = 401;
+      const wanting = await openJudge({ endpoint: server.url });
+      await expect(wanting.check!(undefined)).rejects.toThrow(
+        /wants a key \(401\), and OPENAI_API_KEY is not set/,
+      );
       process.env['OPENAI_API_KEY'] = key;
       expect((await openJudge()).endpoint).toBe('https://api.openai.com/v1');
     } finally {
@@ -324,13 +331,18 @@ describe('the key', () => {
   test('is looked at before anything is asked, where that can be', async () => {
     const check = async () => (await judge()).check!(undefined);
     await check();
+    expect(server.asked).toEqual([]);
     server.listing = 401;
     await expect(check()).rejects.toThrow(JudgeAccessError);
-    // A key may be good for asking alone, and a server may list nothing.
-    for (server.listing of [403, 404, 500]) await check();
+    // A key may be good for asking alone, and a server may list nothing: then a word is asked for.
+    for (server.listing of [403, 404]) await check();
+    expect(server.asked).toHaveLength(2);
+    server.behave = () => ({ body: '<html>Welcome</html>', type: 'text/html' });
+    await expect(check()).rejects.toThrow(/is no judge: .*ends in \/v1/);
+    server.behave = () => ({ status: 404 });
+    await expect(check()).rejects.toThrow(/has no model gpt-4o-2024-05-13, or no chat\/completions/);
     const gone = await judge({ endpoint: 'http://127.0.0.1:9/v1' });
     await expect(gone.check!(undefined)).rejects.toThrow(JudgeUnreachableError);
-    expect(server.asked).toEqual([]);
   });
 
   test('that nothing is left to pay with is no busy judge', async () => {

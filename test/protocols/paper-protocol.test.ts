@@ -348,7 +348,9 @@ describe('what is not there', () => {
   test('a drawn picture that cannot be read any more is left out by name', async () => {
     const first = await evaluate({ encoders: {}, subjects: 1 });
     const { file } = first.pictures[0]!;
-    writeFileSync(join(place.folder, 'out', file), 'no picture');
+    const path = join(place.folder, 'out', file);
+    // Its end is that of a whole one: what was cut off is drawn again by itself.
+    writeFileSync(path, readFileSync(path).fill(7, 0, 60));
     const again = await evaluate({ subjects: 1 });
     expect(again.measures[0]).toMatchObject({ pictures: 49 });
     expect(again.gaps.at(-1)).toMatch(`${file} is left out`);

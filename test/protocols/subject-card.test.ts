@@ -336,6 +336,20 @@ test('of one photo says no more than it can: there is nothing to tell reach from
   expect(one.advice).toEqual([]);
 });
 
+test('what is no encoder, no photo or no folder to write is told before anything is drawn', async () => {
+  await learned();
+  told.cardWork.draws = drawing([225, 200]);
+  const embed = engine.embed;
+  engine.embed = async () => {
+    throw new InvalidOptionError('encoder', 'dino is none');
+  };
+  await expect(card()).rejects.toThrow('dino is none');
+  engine.embed = embed;
+  writeFileSync(join(engine.home.folder, 'file'), '');
+  await expect(card({ out: 'file' })).rejects.toMatchObject({ code: 'unwritable-path' });
+  expect(told.cardWork.drawn).toEqual([]);
+});
+
 test('is refused without photos, with two encoders of a kind, with no pictures', async () => {
   await learned({ photos: [{ name: '1.png', sha256: '0'.repeat(64) }] });
   await expect(card()).rejects.toThrow(/@rex keeps no photos.*--photos rex\/.*learn it here/);
