@@ -113,9 +113,14 @@ export function wholeEvaluation(): ToyRow[] {
       { photos: count },
     ).slice(0, 2),
   );
+  const losses = [100, 200].map((step) => ({ step, loss: 10 / step }));
+  const isSwept = ({ arm, toy, seed }: ToyRow) =>
+    (arm === 'class-images' || arm === 'no-prior') && seed === 0 && toys.indexOf(toy) < 2;
   return [
     ...toyControls.flatMap((arm) => ofSubjects(arm, looks[arm], { seconds: 0 })),
-    ...toyArmNames.flatMap((arm) => seeded(arm, toyArms[arm].main ? 2 : 1)),
+    ...toyArmNames
+      .flatMap((arm) => seeded(arm, toyArms[arm].main ? 2 : 1))
+      .map((row) => (isSwept(row) ? { ...row, losses } : row)),
     ...steps,
     ...photos,
   ];

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writePng } from '../../sdk/images/png';
+import { sheetOf } from '../../sdk/protocols/toybox-evaluation';
 import { reportToybox } from '../../sdk/protocols/toybox-report';
 import { PICTURE_SIZE } from '../../sdk/toybox/renderer';
 import { toyPhotos } from '../../sdk/toybox/toy-subject';
@@ -61,8 +62,9 @@ describe.skipIf(!thereIs)('in a browser', () => {
     folder = mkdtempSync(join(tmpdir(), 'dreambooth-report-'));
     mkdirSync(join(folder, 'pictures'));
     const data = toyPhotos(toys[0]!)[0]!;
-    for (const arm of ['base', 'class-images']) {
-      await writePng(join(folder, 'pictures', `dog-11-${arm}.png`), {
+    for (const arm of ['base', 'class-images'] as const) {
+      const toy = toys[0]!;
+      await writePng(join(folder, sheetOf({ arm, toy, settings: 'made-up' })), {
         width: PICTURE_SIZE,
         height: PICTURE_SIZE,
         data,
@@ -85,10 +87,10 @@ describe.skipIf(!thereIs)('in a browser', () => {
         tables: 8,
         rowsOfVerdicts: 12,
         verdicts: ['bad fail', 'good pass'],
-        charts: 6,
-        // Two courses in each of five charts, five measures in the other.
-        lines: 15,
-        dots: 2 * 6 * 5 + 5 * 5,
+        charts: 7,
+        // Two courses in each of five charts and in that of the loss, five measures over the photos.
+        lines: 17,
+        dots: 2 * 6 * 5 + 2 * 2 + 5 * 5,
         pictures: [PICTURE_SIZE, PICTURE_SIZE],
         scripts: 0,
       });
