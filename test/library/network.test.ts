@@ -21,14 +21,18 @@ function namesIn(node: ts.Node, found = new Set<string>()): Set<string> {
   return found;
 }
 
-test('nothing fetches but the hub and, from Discord, the bot', () => {
+test('nothing fetches but the hub, from Discord the bot, and a judge where one is named', () => {
   expect(sources.length).toBeGreaterThan(100);
   const reachOut = ['fetch', 'WebSocket', 'EventSource', 'XMLHttpRequest'];
   const found = sources.filter((file) => {
     const names = namesIn(parsed(file));
     return reachOut.some((name) => names.has(name));
   });
-  expect(found.sort()).toEqual(['adapters/discord/attachments.ts', 'sdk/library/hub.ts']);
+  expect(found.sort()).toEqual([
+    'adapters/discord/attachments.ts',
+    'sdk/library/hub.ts',
+    'sdk/protocols/openai-judge.ts',
+  ]);
 });
 
 test('the libraries that fetch are loaded when something is fetched, not before', () => {
