@@ -36,7 +36,7 @@ export const toyDevelopmentSubjects: readonly ToySubject[] = [
 ];
 
 /**
- * By these settings are judged: every class. An earlier recipe, since given up, was tried on the first three; the others were
+ * By these settings are judged: every class. An earlier recipe was given up by what it did on the first three; the others were
  * never seen before settings were frozen.
  */
 export const toyTestSubjects: readonly ToySubject[] = [
