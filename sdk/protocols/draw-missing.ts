@@ -75,13 +75,16 @@ async function drawSequence<Picture extends KeptPicture>(
   run: RunOptions,
   onSaved: (picture: Picture) => void = () => {},
 ): Promise<void> {
-  const saving: Promise<void>[] = [];
+  // One after the other, so that rows are in the order of what they tell of.
+  let saving = Promise.resolve();
   const onImage = (image: GeneratedImage) => {
     const picture = pictures.find(({ seed }) => seed === image.seed)!;
-    const saved = image.save(join(folder, picture.file)).then(() => onSaved(picture));
-    // Told below, whatever comes of the others until then.
-    saved.catch(() => {});
-    saving.push(saved);
+    saving = saving.then(async () => {
+      await image.save(join(folder, picture.file));
+      onSaved(picture);
+    });
+    // Told below, once no more are drawn.
+    saving.catch(() => {});
   };
   try {
     await engine.generate(
@@ -89,7 +92,7 @@ async function drawSequence<Picture extends KeptPicture>(
       { ...run, onImage },
     );
   } finally {
-    await Promise.all(saving);
+    await saving;
   }
 }
 
