@@ -6,14 +6,15 @@ export { runPersonalization };
 
 export async function runGeneration(request, context) {
   const drawn = await draw(request, { ...context, onPicture() {} });
-  return Promise.all(
+  const pictures = await Promise.all(
     drawn.map(async (picture) => {
       const [width, height] = [request.width ?? 512, request.height ?? 512];
       const background = { r: picture.seed % 256, g: 128, b: 64 };
       const png = await sharp({ create: { width, height, channels: 3, background } }).png().toBuffer();
-      const whole = { ...picture, png: new Uint8Array(png), width, height };
-      context.onPicture(whole);
-      return whole;
+      return { ...picture, png: new Uint8Array(png), width, height };
     }),
   );
+  // As they are drawn in truth: in the order of their seeds.
+  for (const picture of pictures) context.onPicture(picture);
+  return pictures;
 }
