@@ -36,18 +36,18 @@ export const toyDevelopmentSubjects: readonly ToySubject[] = [
 ];
 
 /**
- * By these settings are judged: every class. An earlier recipe was given up by what it did on the first three; the others were
- * never seen before settings were frozen.
+ * By these settings are judged: every class. The first five were never seen before settings were frozen; by what the last
+ * three made of an earlier recipe that one was given up.
  */
 export const toyTestSubjects: readonly ToySubject[] = [
-  { class: 'dog', seed: 11 },
-  { class: 'fish', seed: 12 },
-  { class: 'mushroom', seed: 13 },
   { class: 'bird', seed: 14 },
   { class: 'car', seed: 15 },
   { class: 'house', seed: 16 },
   { class: 'cat', seed: 17 },
   { class: 'cup', seed: 18 },
+  { class: 'dog', seed: 11 },
+  { class: 'fish', seed: 12 },
+  { class: 'mushroom', seed: 13 },
 ];
 
 /** What is measured without learning anything. */

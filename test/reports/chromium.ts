@@ -67,9 +67,11 @@ export async function look(file: string, viewings: readonly Viewing[]): Promise<
       `--user-data-dir=${profile}`,
       'about:blank',
     ],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
+    // A group of its own, so that its helpers, which write to the profile too, can be ended with it.
+    { stdio: ['ignore', 'ignore', 'pipe'], detached: true },
   );
-  const gone = new Promise<void>((resolve) => browser.once('exit', () => resolve()));
+  // Not 'exit': its helpers hold its output open until they are gone.
+  const gone = new Promise<void>((resolve) => browser.once('close', () => resolve()));
   try {
     const address = await new Promise<string>((resolve, reject) => {
       let said = '';
@@ -85,7 +87,8 @@ export async function look(file: string, viewings: readonly Viewing[]): Promise<
     for (const viewing of viewings) looked.push(await lookOnce(address, file, viewing));
     return looked;
   } finally {
-    browser.kill('SIGKILL');
+    const isRunning = browser.exitCode === null && browser.signalCode === null;
+    if (browser.pid !== undefined && isRunning) process.kill(-browser.pid, 'SIGKILL');
     await gone;
     rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
