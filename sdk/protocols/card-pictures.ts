@@ -9,7 +9,7 @@ import { fillPrompt } from '../subjects/prompt';
 import { snapshotFolder, snapshotSteps, snapshotsFolder } from '../subjects/snapshots';
 import type { Subject } from '../subjects/subjects';
 import { weightFilesOf } from '../subjects/weight-files';
-import { drawMissingFiles } from './draw-missing';
+import { drawMissingFiles, type WantedPictures } from './draw-missing';
 
 export interface CardPicture {
   readonly file: string;
@@ -66,6 +66,20 @@ export async function drawCard(
   const own = place(name, [weights, subject.identifier]);
   const bases = place('base', null);
   const usual: Partial<GenerateRequest> = usualOf(settings);
+  const wanted: WantedPictures[] = [];
+  /** `NAME-1.png` and so on, of one seed after the other. */
+  const draw = (
+    request: GenerateRequest,
+    at: { folder: string; name: string; seed: number; count: number },
+  ): CardPicture[] => {
+    makeFolders(at.folder);
+    const these = Array.from({ length: at.count }, (_, i) => ({
+      file: join(at.folder, `${at.name}-${i + 1}.png`),
+      seed: at.seed + i,
+    }));
+    wanted.push({ request, pictures: these });
+    return these;
+  };
 
   const scenes: CardScene[] = [];
   for (const [i, template] of prompts.entries()) {
@@ -76,44 +90,26 @@ export async function drawCard(
       prompt,
       text: fillPrompt(template, subject),
       classText,
-      pictures: await draw(engine, { prompt }, { ...at, folder: own, count: pictures }, run),
-      base: await draw(
-        engine,
-        { prompt: classText, ...usual, ...onBase },
-        { ...at, folder: bases, count: 1 },
-        run,
-      ),
+      pictures: draw({ prompt }, { ...at, folder: own, count: pictures }),
+      base: draw({ prompt: classText, ...usual, ...onBase }, { ...at, folder: bases, count: 1 }),
     });
   }
   const bare = { seed: classSeed, name: 'class', count: classCount };
   const ofClass =
     kind === 'embedding'
       ? []
-      : await draw(
-          engine,
-          { prompt: classPrompt, learned: { name }, ...onBase },
-          { ...bare, folder: own },
-          run,
-        );
-  const baseClass = await draw(
-    engine,
-    { prompt: classPrompt, ...usual, ...onBase },
-    { ...bare, folder: bases },
-    run,
-  );
+      : draw({ prompt: classPrompt, learned: { name }, ...onBase }, { ...bare, folder: own });
+  const baseClass = draw({ prompt: classPrompt, ...usual, ...onBase }, { ...bare, folder: bases });
 
   const course: CardPictures['course'][number][] = [];
   for (const step of snapshotSteps(subject.folder).filter((one) => one !== subject.steps)) {
     const kept = weightFilesOf(snapshotFolder(subject, step));
-    const drawnThen: CardPicture[] = [];
-    for (const [i, template] of prompts.slice(0, courseScenes).entries()) {
+    const then = place(`${name}-${step}`, [kept, subject.identifier]);
+    const drawnThen = prompts.slice(0, courseScenes).flatMap((template, i) => {
       const prompt = template.replaceAll('{subject}', `@${name}`);
       const at = { seed: sceneSeed(i), name: `scene-${i + 1}`, count: 1 };
-      const from = place(`${name}-${step}`, [kept, subject.identifier]);
-      drawnThen.push(
-        ...(await draw(engine, { prompt, learned: { name, step } }, { ...at, folder: from }, run)),
-      );
-    }
+      return draw({ prompt, learned: { name, step } }, { ...at, folder: then });
+    });
     course.push({ steps: step, pictures: drawnThen });
   }
   if (course.length > 0) {
@@ -121,6 +117,7 @@ export async function drawCard(
     course.push({ steps: subject.steps, pictures: last });
     course.sort((a, b) => a.steps - b.steps);
   }
+  await drawMissingFiles(engine, wanted, run);
   return { scenes, class: ofClass, baseClass, course };
 }
 
@@ -134,19 +131,3 @@ const usualOf = (settings: Subject['settings']): Partial<GenerateRequest> => {
     ...(typeof clipSkip === 'number' && { clipSkip }),
   };
 };
-
-/** `NAME-1.png` and so on, of one seed after the other. */
-async function draw(
-  engine: Engine,
-  request: GenerateRequest,
-  { folder, name, seed, count }: { folder: string; name: string; seed: number; count: number },
-  run: RunOptions,
-): Promise<CardPicture[]> {
-  makeFolders(folder);
-  const pictures = Array.from({ length: count }, (_, i) => ({
-    file: join(folder, `${name}-${i + 1}.png`),
-    seed: seed + i,
-  }));
-  await drawMissingFiles(engine, pictures, request, run);
-  return pictures;
-}

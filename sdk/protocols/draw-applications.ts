@@ -85,16 +85,18 @@ export async function drawApplications(
       leftOut.push(application);
       continue;
     }
-    const rows = [];
-    for (const { text } of prompts) {
-      const prompt = text.replaceAll('{subject}', `@${subject.name}`);
-      const own = seeds.map((one) => ({
+    const asked = prompts.map(({ text }) => ({
+      text,
+      request: { prompt: text.replaceAll('{subject}', `@${subject.name}`) },
+      pictures: seeds.map((one) => ({
         seed: one,
         file: join(folder, application, `${fileName(text)}-${one}.png`),
-      }));
-      await drawMissingFiles(engine, own, { prompt }, run);
-      rows.push({ prompt, pictures: await readBy(engine, subject, text, own, run) });
-    }
+      })),
+    }));
+    await drawMissingFiles(engine, asked, run);
+    const rows = [];
+    for (const { text, request, pictures: own } of asked)
+      rows.push({ prompt: request.prompt, pictures: await readBy(engine, subject, text, own, run) });
     const one = { application, sheet: await writeSheet(folder, application, rows), prompts: rows };
     drawn.push(one);
     onSheet(one);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Engine } from '../jobs/engine';
 import type { GeneratedImage, GenerateRequest } from '../jobs/generation';
 import type { RunOptions } from '../jobs/run-options';
+import { createProgressMeter } from '../work/progress';
 import type { JsonLines } from './json-lines';
 
 export interface KeptPicture {
@@ -39,32 +40,87 @@ function isWhole(file: string): boolean {
 /** So many pictures are asked for at once, whose bytes are all held until the last is drawn. */
 const mostAtOnce = 8;
 
-/** `wanted` are pictures of one prompt. Rejects with what `generate` does; what was drawn by then is kept. */
+/** Pictures of one prompt. */
+export interface WantedPictures<Picture extends KeptPicture = KeptPicture> {
+  readonly request: Omit<GenerateRequest, 'seed' | 'count'>;
+  readonly pictures: readonly Picture[];
+}
+
+/**
+ * What is not there yet, its steps told as those of all of it. Rejects with what `generate` does; what was drawn by then is
+ * kept.
+ */
 export async function drawMissing<Row extends KeptPicture>(
   engine: Engine,
   folder: string,
   kept: JsonLines<Row>,
-  wanted: readonly Row[],
-  request: Omit<GenerateRequest, 'seed' | 'count'>,
+  wanted: readonly WantedPictures<Row>[],
   run: RunOptions,
 ): Promise<void> {
-  const missing = wanted.filter((row) => !isDrawn(folder, kept.rows, row));
-  for (const rows of inSequence(missing)) {
-    await drawSequence(engine, folder, rows, request, run, (row) => {
-      if (!kept.rows.some(({ file, seed }) => file === row.file && seed === row.seed)) kept.append(row);
-    });
-  }
+  const isThere = (row: Row) => isDrawn(folder, kept.rows, row);
+  await drawAll(engine, folder, missingOf(wanted, isThere), run, (row) => {
+    if (!kept.rows.some(({ file, seed }) => file === row.file && seed === row.seed)) kept.append(row);
+  });
 }
 
 /** Files that no row tells of: a file is written whole or not at all, so that one that is there is done. Rejects as above. */
 export async function drawMissingFiles(
   engine: Engine,
-  wanted: readonly KeptPicture[],
-  request: Omit<GenerateRequest, 'seed' | 'count'>,
+  wanted: readonly WantedPictures[],
   run: RunOptions,
 ): Promise<void> {
-  const missing = wanted.filter(({ file }) => !isWhole(file));
-  for (const pictures of inSequence(missing)) await drawSequence(engine, '', pictures, request, run);
+  await drawAll(
+    engine,
+    '',
+    missingOf(wanted, ({ file }) => isWhole(file)),
+    run,
+  );
+}
+
+const missingOf = <Picture extends KeptPicture>(
+  wanted: readonly WantedPictures<Picture>[],
+  isThere: (picture: Picture) => boolean,
+): WantedPictures<Picture>[] =>
+  wanted.flatMap(({ request, pictures }) =>
+    inSequence(pictures.filter((one) => !isThere(one))).map((group) => ({ request, pictures: group })),
+  );
+
+async function drawAll<Picture extends KeptPicture>(
+  engine: Engine,
+  folder: string,
+  groups: readonly WantedPictures<Picture>[],
+  run: RunOptions,
+  onSaved?: (picture: Picture) => void,
+): Promise<void> {
+  const runOf = toldOfAll(
+    groups.map(({ pictures }) => pictures.length),
+    run,
+  );
+  for (const [i, { request, pictures }] of groups.entries())
+    await drawSequence(engine, folder, pictures, request, runOf(i), onSaved);
+}
+
+/** For each call that draws so many pictures a run that tells its steps as steps of all calls. */
+function toldOfAll(counts: readonly number[], run: RunOptions): (call: number) => RunOptions {
+  const { onProgress } = run;
+  if (onProgress === undefined) return () => run;
+  const sum = (some: readonly number[]) => some.reduce((all, count) => all + count, 0);
+  const meter = createProgressMeter(() => performance.now());
+  let told = -1;
+  return (call) => ({
+    ...run,
+    onProgress(event) {
+      // A model is loaded once; that the next call finds it there is no news.
+      if (event.kind === 'step-end' && event.phase === 'load' && told >= 0) return;
+      if (event.kind !== 'step-end' || event.phase !== 'sample') return onProgress(event);
+      const ofPicture = event.steps / counts[call]!;
+      const step = Math.round(ofPicture * sum(counts.slice(0, call))) + event.step;
+      if (step <= told) return;
+      told = step;
+      const steps = Math.max(step, Math.round(ofPicture * sum(counts)));
+      onProgress(meter({ phase: 'sample', step, steps, imagesPerStep: 1 / ofPicture }));
+    },
+  });
 }
 
 async function drawSequence<Picture extends KeptPicture>(

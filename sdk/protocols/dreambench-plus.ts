@@ -268,10 +268,11 @@ async function learnAndDraw(
     );
     // Of XL the published pictures were decoded by the base's own, whatever it was learned with.
     const decoding = preset === 'dreambench-plus-sdxl-lora' ? { vae: 'base' } : {};
-    for (const row of wanted) {
-      const ask = { ...drawing, ...decoding, prompt: askedFor(learned, row.caption), learned: { name } };
-      await drawMissing(engine, folder, kept, [row], ask, run);
-    }
+    const asked = wanted.map((row) => ({
+      request: { ...drawing, ...decoding, prompt: askedFor(learned, row.caption), learned: { name } },
+      pictures: [row],
+    }));
+    await drawMissing(engine, folder, kept, asked, run);
   }
   if (!keepSubjects && subjectExists(engine.home, name)) deleteSubject(engine.home, name);
   return wanted;

@@ -206,16 +206,14 @@ async function learnAndDraw(
       run,
     );
     const wanted = wantedPictures(about, trial, subjectWords(learned));
-    const prompts = paperPrompts(subject);
-    for (const [i, prompt] of prompts.entries()) {
-      const own = wanted.filter((row) => row.prompt === i);
-      const ask = { ...drawing, prompt: paperPrompt(prompt, `@${name}`) };
-      await drawMissing(engine, folder, kept, own, ask, run);
-    }
+    const ofPrompt = (which: number | null) => wanted.filter(({ prompt }) => prompt === which);
+    const asked = paperPrompts(subject).map((prompt, i) => ({
+      request: { ...drawing, prompt: paperPrompt(prompt, `@${name}`) },
+      pictures: ofPrompt(i),
+    }));
     // Its weights take part without its words: what the model now makes of the class.
-    const bare = wanted.filter(({ prompt }) => prompt === null);
-    const ask = { ...drawing, prompt: classPrompt(subject.className), learned: { name } };
-    await drawMissing(engine, folder, kept, bare, ask, run);
+    const bare = { ...drawing, prompt: classPrompt(subject.className), learned: { name } };
+    await drawMissing(engine, folder, kept, [...asked, { request: bare, pictures: ofPrompt(null) }], run);
   }
   if (!keepSubjects && subjectExists(engine.home, name)) deleteSubject(engine.home, name);
   return trial;

@@ -1,0 +1,78 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Engine } from '../../sdk/jobs/engine';
+import type { GenerateRequest } from '../../sdk/jobs/generation';
+import type { RunOptions } from '../../sdk/jobs/run-options';
+import { drawMissingFiles, type WantedPictures } from '../../sdk/protocols/draw-missing';
+import type { ProgressEvent } from '../../sdk/work/progress';
+
+/** A PNG as far as its end tells. */
+const png = Buffer.from('0000000049454e44ae426082', 'hex');
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'draw-missing-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+/** Loads, then takes so many steps for a picture, one picture after the other. */
+function engineOf(stepsOfPicture: number, asked: GenerateRequest[]): Engine {
+  const generate = async (request: GenerateRequest, { onProgress, onImage }: RunOptions) => {
+    asked.push(request);
+    const { count = 1, seed = 0 } = request;
+    const tell = (phase: 'load' | 'sample', step: number, steps: number) =>
+      onProgress?.({ kind: 'step-end', phase, step, steps, secondsLeft: null });
+    tell('load', 0, 1);
+    tell('load', 1, 1);
+    for (let picture = 0; picture < count; picture++) {
+      for (let step = 0; step <= stepsOfPicture; step++)
+        tell('sample', picture * stepsOfPicture + step, count * stepsOfPicture);
+      const save = async (file: string) => writeFileSync(file, png);
+      onImage?.({ seed: seed + picture, save } as never);
+    }
+    return [];
+  };
+  return { generate } as unknown as Engine;
+}
+
+const pictures = (name: string, seeds: readonly number[]) =>
+  seeds.map((seed) => ({ seed, file: join(folder, `${name}-${seed}.png`) }));
+
+test('steps are told over all that is missing, each number once, with the time left', async () => {
+  const wanted: WantedPictures[] = [
+    { request: { prompt: 'a' }, pictures: pictures('a', [0, 1, 2]) },
+    { request: { prompt: 'b' }, pictures: pictures('b', [7]) },
+    { request: { prompt: 'c' }, pictures: pictures('c', [1, 5]) },
+  ];
+  // One is there, and one was cut off.
+  writeFileSync(join(folder, 'a-0.png'), png);
+  writeFileSync(join(folder, 'c-5.png'), png.subarray(0, 6));
+  const asked: GenerateRequest[] = [];
+  const told: ProgressEvent[] = [];
+  await drawMissingFiles(engineOf(4, asked), wanted, { onProgress: (event) => told.push(event) });
+
+  expect(asked).toEqual([
+    { prompt: 'a', seed: 1, count: 2 },
+    { prompt: 'b', seed: 7, count: 1 },
+    { prompt: 'c', seed: 1, count: 1 },
+    { prompt: 'c', seed: 5, count: 1 },
+  ]);
+  const steps = told.flatMap((event) => (event.kind === 'step-end' ? [event] : []));
+  expect(steps.filter(({ phase }) => phase === 'load')).toHaveLength(2);
+  const drawing = steps.filter(({ phase }) => phase === 'sample');
+  expect(drawing.map(({ step }) => step)).toEqual(Array.from({ length: 5 * 4 + 1 }, (_, i) => i));
+  expect(new Set(drawing.map((event) => event.steps))).toEqual(new Set([20]));
+  expect(drawing.at(-1)!.secondsLeft).toBe(0);
+  for (const { secondsLeft } of drawing.slice(2)) expect(secondsLeft).not.toBeNull();
+  for (const { pictures: own } of wanted)
+    for (const { file } of own) expect(readFileSync(file).equals(png)).toBe(true);
+});
+
+test('nothing is asked for where all is there', async () => {
+  const [one] = pictures('a', [0]);
+  writeFileSync(one!.file, png);
+  const asked: GenerateRequest[] = [];
+  await drawMissingFiles(engineOf(4, asked), [{ request: { prompt: 'a' }, pictures: [one!] }], {});
+  expect(asked).toEqual([]);
+});
