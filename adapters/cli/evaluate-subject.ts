@@ -1,6 +1,6 @@
 import { relative, resolve } from 'node:path';
 import { encoderFiles } from './encoder-files';
-import { WrongUse } from './failures';
+import { required } from './failures';
 import { given } from './personalize';
 import { homeArgument, type Session, type WorkOptions, withEngine } from './session';
 
@@ -15,13 +15,11 @@ export interface EvaluateSubjectOptions extends WorkOptions {
 /** The card of one's own subject: figures, what could not be measured, and what to type next. */
 export async function evaluateSubjectCommand(
   session: Session,
-  protocol: string | undefined,
   options: EvaluateSubjectOptions,
 ): Promise<void> {
-  if (protocol !== undefined)
-    throw new WrongUse(`--subject is given with the protocol ${protocol}: leave one of them out`);
   const { output } = session;
-  const name = options.subject!.replace(/^@/, '');
+  const whose = 'say whose card, as --subject rex, or which other way: dreambooth evaluate --help';
+  const name = required(options.subject, '--subject', whose).replace(/^@/, '');
   const folder = resolve(options.out ?? `evaluation/${name}`);
   output.started(null);
   const { card, files, lines } = await withEngine(session, options, async (engine, run, sdk) => {

@@ -1,7 +1,9 @@
 /** Commands, their arguments and their help. What they do is in the files beside, loaded when they run. */
 import { createRequire } from 'node:module';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import type { Operation } from 'dreambooth';
+import { collect, common, computing, findable, host, number, positive, whole, work } from './command-options';
+import { addEvaluation, type Describe } from './evaluation-commands';
 import { addOperations } from './operation-commands';
 import type { Session } from './session';
 
@@ -32,8 +34,13 @@ export function createProgram(
     .addHelpText('after', `\nExample:\n  $ ${photosExample}\n  $ ${drawExample}`);
   common(program).version(packageVersion(), '-V, --version', 'the version');
 
-  const command = (name: string, description: string, example: string, parent = program) =>
-    common(parent.command(name).description(description).addHelpText('after', `\nExample:\n  $ ${example}`));
+  const command: Describe = (name, description, example, parent = program, options = {}) =>
+    common(
+      parent
+        .command(name, options)
+        .description(description)
+        .addHelpText('after', `\nExample:\n  $ ${example}`),
+    );
 
   work(command('personalize', 'learn a subject from 1 to 20 photos (3 to 6 are best)', photosExample))
     .argument('[photos...]', 'photos, or folders of photos; with --continue or --again, more of them or none')
@@ -269,49 +276,7 @@ export function createProgram(
     .option('--seed <n>', 'of the training', whole)
     .action(async (_, self) => (await import('./demo')).demoCommand(session, self.optsWithGlobals()));
 
-  published(
-    command(
-      'evaluate',
-      'measure how well subjects are learned',
-      'dreambooth evaluate --subject rex\n  $ dreambooth evaluate applications --subject rex\n  $ dreambooth evaluate toybox --seeds 2\n  $ dreambooth evaluate paper --data dreambooth --base ./sd15 --encoder dino=./dino-vits16\n  $ dreambooth evaluate dreambench-plus --data dreambench_plus --base ./sd15 --judge-model gpt-4o-2024-05-13',
-    ),
-  )
-    .argument(
-      '[protocol]',
-      '"toybox": new subjects of the embedded world, measured by the truth; "applications": what the paper does with a subject, drawn; "paper", "dreambench-plus": the published ones, on their data; none: the card of --subject',
-    )
-    .option('--subject <name>', 'a subject of your own: its card, with advice, or its applications')
-    .option('--photos <path...>', 'of the card: what it is measured by (default: the photos kept with it)')
-    .option(
-      '--pictures <n>',
-      'of each prompt, to 100 of the card (default: 2), to 16 of applications (default: 4)',
-      whole,
-    )
-    .option(
-      '--subjects <n>',
-      'toybox, paper, dreambench-plus: how many subjects (default: 5; of the published all)',
-      whole,
-    )
-    .option('--seeds <n>', 'toybox: how many trainings of each in the main arms (default: 3)', whole)
-    .option('--arms <name...>', 'toybox: which ways to learn (default: all)')
-    .option(
-      '--sweeps <n>',
-      'toybox: on how many subjects steps and numbers of photos are tried (default: 2)',
-      whole,
-    )
-    .option('--out <folder>', 'where rows and reports are kept, and gone on with (default: evaluation…)')
-    .option(
-      '--development',
-      'toybox: the subjects that settings may be chosen on, not those they are judged by',
-    )
-    .option(
-      '--set <key=value>',
-      'toybox, paper, dreambench-plus: any training setting; may be repeated',
-      collect,
-    )
-    .action(async (protocol, _, self) =>
-      (await import('./evaluate')).evaluateCommand(session, protocol, self.optsWithGlobals()),
-    );
+  addEvaluation(program, session, command);
 
   command('doctor', 'what works on this machine, and how to get the rest', 'dreambooth doctor')
     .option('--base <model>', 'look for this base model (default: toybox)')
@@ -375,88 +340,6 @@ export function createProgram(
   return program;
 }
 
-/** Options of every command. */
-function common(command: Command): Command {
-  return command
-    .option('--json', 'one JSON object a line on stdout')
-    .option('--home <dir>', 'where subjects and jobs are (default: $DREAMBOOTH_HOME)');
-}
-
-/** Options of what looks for models. */
-function findable(command: Command): Command {
-  return command
-    .option('--in <dir>', 'look here instead of the usual places; may be repeated', collect)
-    .option('--all', 'what cannot be used, too, and why');
-}
-
-/** Options of what trains or draws on any base model. */
-function work(command: Command): Command {
-  return computing(
-    command
-      .option(
-        '--base <model>',
-        'a diffusers folder, a .safetensors file, the id or name of a model that is found, or "toybox" (default: toybox)',
-      )
-      .option('--vae <path>', 'an autoencoder in place of the base model\'s, or "base" for that one'),
-  );
-}
-
-/** Options of the published protocols. */
-function published(command: Command): Command {
-  return work(command)
-    .option(
-      '--data <dir>',
-      'paper: a checkout of google/dreambooth; dreambench-plus: its folder with data/images and data/captions',
-    )
-    .option(
-      '--preset <name>',
-      'paper, dreambench-plus: how subjects are learned (default: paper, or by the base)',
-    )
-    .option(
-      '--encoder <kind=path>',
-      'paper, --subject: a network that compares, clip, dino, dreamsim or lpips; may be repeated',
-      collect,
-    )
-    .addOption(
-      new Option('--prior <kind>', 'paper: with class images, without, or both').choices([
-        'images',
-        'none',
-        'both',
-      ]),
-    )
-    .option('--judge <url>', 'dreambench-plus: an OpenAI-compatible endpoint; its key is in OPENAI_API_KEY')
-    .option('--judge-model <name>', 'the model that judges (default: gpt-4o-2024-05-13)')
-    .option('--runs <n>', 'how often each picture is judged (default: 3)', whole)
-    .option('--max-cost <usd>', 'what judging may cost; it stops before', number)
-    .option(
-      '--price <in/out>',
-      "the judge's price, USD for a million tokens (default: that of gpt-4o-2024-05-13 is known)",
-    )
-    .option('--max-calls <n>', 'how many questions the judge may be asked', whole)
-    .option('--calls-per-minute <n>', 'how often the judge may be asked (default: as it answers)', number);
-}
-
-/** Options of what stays and runs jobs for others. */
-function host(command: Command): Command {
-  return work(command)
-    .option(
-      '--keep-days <n>',
-      'remove finished jobs and their pictures after so many days (default: never)',
-      whole,
-    )
-    .option('--queue <url>', 'jobs for workers on other machines, as redis://HOST:6379 (default: run here)');
-}
-
-/** Options of what takes the processor for a while. */
-function computing(command: Command): Command {
-  return command
-    .addOption(
-      new Option('--device <name>', 'where to compute (default: cpu)').choices(['cpu', 'cuda', 'webgpu']),
-    )
-    .option('--threads <n>', 'threads to use (default: one a core)', positive)
-    .option('--no-memory-check', 'try even what needs more memory than there is');
-}
-
 /** Without a subcommand a group lists; with a word that is none, it says which there are. */
 function listByDefault(group: Command, list: (self: Command) => Promise<void>): void {
   group
@@ -476,24 +359,5 @@ function suggestion(word: string, group: Command): string {
   const meant = names.find((name) => name.startsWith(word.slice(0, 2)));
   return meant === undefined ? `; there are ${names.join(', ')}` : `; did you mean ${meant}?`;
 }
-
-const wholeFrom =
-  (least: number) =>
-  (text: string): number => {
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text)) || Number(text) < least) {
-      throw new InvalidArgumentError(`Give a whole number from ${least} on.`);
-    }
-    return Number(text);
-  };
-const whole = wholeFrom(0);
-const positive = wholeFrom(1);
-
-function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('Give a number, as 7.5.');
-  return value;
-}
-
-const collect = (text: string, before: readonly string[] = []) => [...before, text];
 
 const packageVersion = (): string => createRequire(import.meta.url)('dreambooth/package.json').version;

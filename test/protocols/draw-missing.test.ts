@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Engine } from '../../sdk/jobs/engine';
-import type { GenerateRequest } from '../../sdk/jobs/generation';
-import type { RunOptions } from '../../sdk/jobs/run-options';
+import type { GenerateRequest, GenerateRunOptions } from '../../sdk/jobs/generation';
 import { drawMissingFiles, type WantedPictures } from '../../sdk/protocols/draw-missing';
 import type { ProgressEvent } from '../../sdk/work/progress';
 
@@ -18,7 +17,7 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 /** Loads, then takes so many steps for a picture, one picture after the other. */
 function engineOf(stepsOfPicture: number, asked: GenerateRequest[]): Engine {
-  const generate = async (request: GenerateRequest, { onProgress, onImage }: RunOptions) => {
+  const generate = async (request: GenerateRequest, { onProgress, onImage }: GenerateRunOptions) => {
     asked.push(request);
     const { count = 1, seed = 0 } = request;
     const tell = (phase: 'load' | 'sample', step: number, steps: number) =>
