@@ -75,7 +75,7 @@ export async function evaluateDreamBenchCommand(
     output.warning(gap);
   const shown = (value: number | null) => value?.toFixed(3) ?? 'not measured';
   output.done({ files, gaps, stopped, scores }, [
-    `${pictures.length} pictures of ${evaluation.about.references} references, ${gaps.length} gaps.`,
+    `${pictures.length} pictures of ${evaluation.about.references} of 150 references, ${gaps.length} gaps.`,
     `CP ${shown(scores.CP.mean)}  PF ${shown(scores.PF.mean)}  CP·PF ${shown(scores.product)}`,
     ...noScoreLines(evaluation),
     `Look at ${files[0]}`,

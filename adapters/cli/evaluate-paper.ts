@@ -46,7 +46,7 @@ export async function evaluatePaperCommand(session: Session, options: EvaluatePa
   const { gaps, pictures, measures } = evaluation;
   for (const gap of gaps) output.warning(gap);
   output.done({ files, gaps, measures }, [
-    `${pictures.length} pictures of ${evaluation.about.subjects.length} subjects, ${gaps.length} gaps.`,
+    `${pictures.length} pictures of ${evaluation.about.subjects.length} of 30 subjects, ${gaps.length} gaps.`,
     `Look at ${files[0]}`,
   ]);
 }

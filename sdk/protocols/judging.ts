@@ -115,7 +115,7 @@ function openAccount(judge: Judge, folder: string, limits: JudgingLimits): Accou
   if (maxCost !== undefined && price === undefined)
     throw new InvalidOptionError(
       'max-cost',
-      `What ${judge.model} costs is not known here: give its price beside maxCost, USD for a million tokens in and out.`,
+      `What ${judge.model} costs is not known here: give its price, too, USD for a million tokens in and out.`,
     );
   const kept = openJsonLines<Answer>(join(folder, 'answers.jsonl'));
   return {
@@ -158,7 +158,7 @@ function refuseAbove(
   if (maxCost === undefined || calls === 0 || spent + more <= maxCost) return;
   throw new InvalidOptionError(
     'max-cost',
-    `${calls} calls of ${model} cost about ${dollars(more)}, ${dollars(spent)} are spent, and maxCost is ${dollars(maxCost)}: raise it, or judge fewer subjects or runs.`,
+    `${calls} calls of ${model} cost about ${dollars(more)}, ${dollars(spent)} are spent, and the limit is ${dollars(maxCost)}: raise it, or judge fewer subjects or runs.`,
   );
 }
 
@@ -210,9 +210,9 @@ export async function judgeAll(
   const next = (): Item | undefined => {
     const [item] = queue;
     if (item === undefined || failure !== undefined || stopped !== null) return undefined;
-    if (begun >= maxCalls) stopped = `${maxCalls} questions were put, as many as maxCalls allows`;
+    if (begun >= maxCalls) stopped = `${maxCalls} questions were put, as many as were allowed`;
     else if (maxCost !== undefined && spent + underway + expectedCost(item.question) > maxCost)
-      stopped = `${dollars(spent)} are spent, and maxCost is ${dollars(maxCost)}`;
+      stopped = `${dollars(spent)} are spent, and the limit is ${dollars(maxCost)}`;
     if (stopped !== null) return undefined;
     begun++;
     return queue.shift();

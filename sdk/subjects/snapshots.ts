@@ -28,7 +28,7 @@ export function snapshotFolder({ name, folder }: Pick<Subject, 'name' | 'folder'
   throw new InvalidOptionError(
     'step',
     kept.length === 0
-      ? `@${name} has only its last weights: learn it with keep=every and sampleEvery to have those of earlier steps.`
+      ? `@${name} has only its last weights: learn it with keep=every to have those of earlier steps.`
       : `@${name} has no weights of step ${step}; there are those of ${kept.join(', ')}.`,
   );
 }

@@ -66,7 +66,7 @@ export function planPersonalization(
   }
   const usualPreset = job.settings.kind === 'embedding' ? 'textual-inversion' : opened.defaults.preset;
   const { preset = usualPreset, ...given } = job.settings;
-  const settings = scoredSettings(effectiveSettings(preset, given as Partial<TrainingSettings>), job);
+  const settings = sampledSettings(effectiveSettings(preset, given as Partial<TrainingSettings>), job);
   checkClipSkip(base, settings.clipSkip);
   for (const warning of checkClassName(base.tokenizer, job.className)) onWarning(warning);
   const { kind } = settings;
@@ -145,18 +145,19 @@ export function planPersonalization(
   };
 }
 
-/** Steps between samples, where something is decided by them and nobody says. */
-const scoredEvery = 100;
+/** Steps between samples, where weights are kept or chosen by them and nobody says. */
+const sampledEvery = 100;
 /** Scenes of a sample, likewise: few, since a large base takes as long to draw them as for some dozen steps. */
 const scoredScenes = 4;
 
-/** With samples that tell something, where they are scored. */
-function scoredSettings(settings: TrainingSettings, job: PersonalizationJob): TrainingSettings {
-  if (!isScored(settings)) return settings;
+/** With samples, where something hangs on them; with such as tell something, where they are scored. */
+function sampledSettings(settings: TrainingSettings, job: PersonalizationJob): TrainingSettings {
+  if (settings.keep === 'last' && !isScored(settings)) return settings;
+  const sampled = { ...settings, sampleEvery: settings.sampleEvery || sampledEvery };
+  if (!isScored(settings)) return sampled;
   const scenes = oracleIn(job.basePath) ? toyScenePrompts : photoScenePrompts;
   return {
-    ...settings,
-    sampleEvery: settings.sampleEvery || scoredEvery,
+    ...sampled,
     ...(job.settings.samplePrompts === undefined ? { samplePrompts: scenes.slice(0, scoredScenes) } : {}),
   };
 }

@@ -126,6 +126,13 @@ test('steps of a subject that is gone on with are counted from its beginning', a
   expect(readdirSync(join(longer.folder, 'snapshots')).sort()).toEqual(['2', '3']);
 });
 
+test('every sample is one in 100 steps and the end, where nothing else is said', async () => {
+  const settings = { steps: 2, sampleEvery: 0, sampleSteps: 1, keep: 'every' } as const;
+  const { folder: own, settings: recorded } = await engineIn('usual').personalize(request(settings));
+  expect(recorded).toMatchObject({ sampleEvery: 100 });
+  expect(readdirSync(join(own, 'snapshots'))).toEqual(['2']);
+});
+
 test('an engine that has drawn a whole model draws the step that is chosen meanwhile, and one that is only named', async () => {
   const engine = engineIn('whole', tiny);
   const subject = await engine.personalize(

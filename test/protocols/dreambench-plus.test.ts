@@ -141,7 +141,7 @@ test('what judging is certain to fail of is told before anything is learned', as
   server.listing = 404;
   const dear = request({ judge: await judge(), maxCost: 0.01 });
   await expect(evaluateDreamBench(place.engine, dear)).rejects.toThrow(
-    /^108 calls of .* cost about \$0\.\d\d, \$0\.00 are spent, and maxCost is \$0\.01/,
+    /^108 calls of .* cost about \$0\.\d\d, \$0\.00 are spent, and the limit is \$0\.01/,
   );
   expect(place.calls.learned).toEqual([]);
   // What is drawn may be answered: that is looked at when it is judged.
@@ -438,7 +438,7 @@ describe('at the terminal', () => {
     const { code, out, err } = await call(...paper, ...options, '--prior', 'both');
     expect(err).toMatch(/duck_toy images {2,}DINO 0\.\d{3} .*CLIP-I – /);
     expect(err).toMatch(/Warning: vase is missing/);
-    expect(out).toMatch(/400 pictures of 1 subjects, 30 gaps\.\nLook at .*report\.html/);
+    expect(out).toMatch(/400 pictures of 1 of 30 subjects, 30 gaps\.\nLook at .*report\.html/);
     expect(code).toBe(0);
     expect(place.calls.learned.map(({ settings }) => settings['prior'])).toEqual(['images', 'none']);
     expect(await call(...paper.slice(0, 4), '--encoder', 'vgg=/x', ...options)).toMatchObject({

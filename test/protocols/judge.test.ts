@@ -392,7 +392,7 @@ describe('what it costs', () => {
     // Each takes 0.155: after two there is no room for a third.
     expect(answers).toHaveLength(2);
     expect(spent).toBeCloseTo(0.31, 9);
-    expect(stopped).toBe('$0.31 are spent, and maxCost is $0.35');
+    expect(stopped).toBe('$0.31 are spent, and the limit is $0.35');
   });
 
   test('as does a number of calls', async () => {
