@@ -142,10 +142,12 @@ describe('the package', () => {
   });
 
   test("README's first program works where nothing but the package is installed", () => {
-    // The photos of this test are PNG files; 'in-process' would not prove that the engine's program is found.
+    // As JavaScript, on PNG files, in few steps; 'in-process' would not prove that the engine's program is found.
     const adapted = firstProgram()
       .replaceAll('.jpg', '.png')
-      .replace('await image!.save', 'await image.save');
+      .replace('await image!.save', 'await image.save')
+      .replace("{ name: 'rex' }", "{ name: 'rex', settings: { steps: 40, classImages: 8 } }");
+    expect(adapted).toContain('steps: 40');
     writeFileSync(join(project, 'first.js'), adapted);
     process.env['DREAMBOOTH_HOME'] = join(project, 'home');
     run(process.execPath, ['first.js'], project);
