@@ -25,9 +25,6 @@ export async function evaluateToyboxCommand(session: Session, options: EvaluateT
     const count = options.subjects ?? Math.min(5, known.length);
     if (count < 1 || count > known.length)
       throw new WrongUse(`--subjects ${count}: there are ${known.length} of them`);
-    const unknown = options.arms?.find((name) => !sdk.toyArmNames.some((one) => one === name));
-    if (unknown !== undefined)
-      throw new WrongUse(`--arms ${unknown}: there are ${sdk.toyArmNames.join(', ')}`);
     const request = {
       folder,
       subjects: known.slice(0, count),

@@ -48,7 +48,9 @@ export function addEvaluation(program: Command, session: Session, describe: Desc
       evaluating(session, async (options, word) => {
         if (word !== undefined) {
           const names = group.commands.map((command) => command.name()).join(', ');
-          throw new WrongUse(`There is no way "${word}" to evaluate; there are ${names}`);
+          throw new WrongUse(
+            `There is no way "${word}" to evaluate; there are ${names}. For a subject: evaluate --subject ${word}`,
+          );
         }
         await (await import('./evaluate-subject')).evaluateSubjectCommand(session, options);
       }),

@@ -19,8 +19,11 @@ export type Drawing = Pick<
   'steps' | 'guidanceScale' | 'scheduler' | 'width' | 'height' | 'batch'
 >;
 
-export const isDrawn = <Row extends KeptPicture>(folder: string, rows: readonly Row[], row: Row): boolean =>
-  rows.some(({ file, seed }) => file === row.file && seed === row.seed) && isWhole(join(folder, row.file));
+const isTold = (rows: readonly KeptPicture[], row: KeptPicture): boolean =>
+  rows.some(({ file, seed }) => file === row.file && seed === row.seed);
+
+export const isDrawn = (folder: string, rows: readonly KeptPicture[], row: KeptPicture): boolean =>
+  isTold(rows, row) && isWhole(join(folder, row.file));
 
 /** How a PNG ends; one that was cut off is drawn again. */
 const pngEnd = Buffer.from('49454e44ae426082', 'hex');
@@ -59,7 +62,7 @@ export async function drawMissing<Row extends KeptPicture>(
 ): Promise<void> {
   const isThere = (row: Row) => isDrawn(folder, kept.rows, row);
   await drawAll(engine, folder, missingOf(wanted, isThere), run, (row) => {
-    if (!kept.rows.some(({ file, seed }) => file === row.file && seed === row.seed)) kept.append(row);
+    if (!isTold(kept.rows, row)) kept.append(row);
   });
 }
 
@@ -133,6 +136,8 @@ async function drawSequence<Picture extends KeptPicture>(
 ): Promise<void> {
   // One after the other, so that rows are in the order of what they tell of.
   let saving = Promise.resolve();
+  // What cannot be kept is not drawn.
+  const unsaved = new AbortController();
   const onImage = (image: GeneratedImage) => {
     const picture = pictures.find(({ seed }) => seed === image.seed)!;
     saving = saving.then(async () => {
@@ -140,12 +145,12 @@ async function drawSequence<Picture extends KeptPicture>(
       onSaved(picture);
     });
     // Told below, once no more are drawn.
-    saving.catch(() => {});
+    saving.catch(() => unsaved.abort());
   };
   try {
     await engine.generate(
       { ...request, seed: pictures[0]!.seed, count: pictures.length },
-      { ...run, onImage },
+      { ...run, onImage, signal: AbortSignal.any([unsaved.signal, ...(run.signal ? [run.signal] : [])]) },
     );
   } finally {
     await saving;

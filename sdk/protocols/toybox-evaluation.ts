@@ -6,7 +6,7 @@
 import { rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { makeFolders } from '../checkpoint/write-failure';
-import { InvalidOptionError } from '../errors';
+import { InvalidOptionError, TrainingDivergedError } from '../errors';
 import type { SubjectReport } from '../evaluation/subject-report';
 import type { ToyMeasurement } from '../evaluation/toybox-protocol';
 import { contactSheet } from '../images/contact-sheet';
@@ -174,9 +174,14 @@ export async function evaluateToybox(
     const learned: string[] = [];
     for (const trial of trials) {
       const wanted = [...(trial.sweep ? stepsBefore(stepsOf(trial.arm, settings)) : []), null];
-      if (wanted.every((steps) => isThere({ ...trial, steps }))) continue;
-      const { name, sources, learning } = await learn(engine, trial, settings, hashOf(trial.arm, toy), run);
-      learned.push(name);
+      const name = subjectOf(trial, hashOf(trial.arm, toy));
+      if (wanted.every((steps) => isThere({ ...trial, steps }))) {
+        // Of a run that was killed after its last row.
+        if (subjectExists(engine.home, name)) deleteSubject(engine.home, name);
+        continue;
+      }
+      const { sources, learning } = await learn(engine, name, trial, settings, run);
+      if (sources.length > 0) learned.push(name);
       for (const source of sources) {
         const steps = source.step ?? null;
         // The end comes last: with it the trial is done.
@@ -225,6 +230,8 @@ function groupsOf({
       `${subjects.length} subjects and ${seeds} seeds make no evaluation: give at least one of each.`,
     );
   }
+  if (!Number.isSafeInteger(sweeps) || sweeps < 0)
+    throw new InvalidOptionError('sweeps', `sweeps is ${sweeps}: give a number of subjects, 0 for none.`);
   const unknown = arms.find((arm) => !isArm(arm));
   if (unknown !== undefined) {
     throw new InvalidOptionError(
@@ -306,20 +313,29 @@ function rowHash(settings: PersonalizationSettings): (arm: ToyRow['arm'], toy: T
 
 export const isArm = (arm: string): arm is ToyArmName => arm in toyArms;
 
-/** What a run that was broken off has learned is not learned again; its time is not known and said to be 0. */
+/** That a sweep may look at its steps. */
+const looksOf = ({ sweep }: Trial): PersonalizationSettings =>
+  sweep ? { sampleEvery: sweepEvery, keep: 'every', samplePrompts: ['a {subject}'], sampleSteps: 1 } : {};
+
+/** Short enough for a subject's name, whatever the arm and the class are called. */
+const subjectOf = (trial: Trial, rowHash: string): string => {
+  const { arm, toy, seed, photos } = trial;
+  return `${arm}-${toy.class}-${toy.seed}-${fingerprint({ rowHash, seed, photos, looks: looksOf(trial) })}`;
+};
+
+/**
+ * What a run that was broken off has learned is not learned again; its time is not known and said to be 0. Of a training
+ * that diverged there are no sources, and a warning.
+ */
 async function learn(
   engine: Engine,
-  { arm, toy, seed, photos, sweep }: Trial,
+  name: string,
+  trial: Trial,
   settings: PersonalizationSettings,
-  rowHash: string,
   run: RunOptions,
-): Promise<{ name: string; sources: (ToySource & { kind: 'subject' })[]; learning: Learning }> {
+): Promise<{ sources: (ToySource & { kind: 'subject' })[]; learning: Learning }> {
+  const { arm, toy, seed, photos, sweep } = trial;
   const { identifier, noun, withoutNoun, settings: own }: ToyArm = toyArms[arm];
-  const looks: PersonalizationSettings = sweep
-    ? { sampleEvery: sweepEvery, keep: 'every', samplePrompts: ['a {subject}'], sampleSteps: 1 }
-    : {};
-  // Short enough for a subject's name, whatever the arm and the class are called.
-  const name = `${arm}-${toy.class}-${toy.seed}-${fingerprint({ rowHash, seed, photos, looks })}`;
   const isBrokenOff =
     subjectExists(engine.home, name) ||
     listJobs(engine.home).some(
@@ -345,17 +361,22 @@ async function learn(
       base: embeddedBase,
       seed,
       ...(identifier !== undefined && { identifier }),
-      settings: { ...settings, ...own, ...looks },
+      settings: { ...settings, ...own, ...looksOf(trial) },
     },
     { ...run, onProgress },
-  );
+  ).catch((error) => {
+    if (!(error instanceof TrainingDivergedError)) throw error;
+    const message = `${arm} of ${toy.class} ${toy.seed}, seed ${seed}, is left out: ${error.message}`;
+    run.onProgress?.({ kind: 'warning-found', message });
+  });
   const seconds = isBrokenOff ? 0 : (performance.now() - started) / 1000;
   rmSync(photosFolder, { recursive: true, force: true });
+  if (subject === undefined) return { sources: [], learning: noLearning };
   const end = { kind: 'subject' as const, name, photos, ...(withoutNoun && { noun: null }) };
   const before = sweep ? stepsBefore(subject.steps).map((step) => ({ ...end, step })) : [];
   const losses = sweep ? trainingOf(subject)?.losses : undefined;
   const learning = { seconds, drewClassImages, ...(losses && { losses }) };
-  return { name, sources: [...before, end], learning };
+  return { sources: [...before, end], learning };
 }
 
 /** At which a sweep measures before the end of so many. */

@@ -260,7 +260,8 @@ function stepCharts(rows: readonly ToyRow[], settings: PersonalizationSettings):
       mark,
     }),
   );
-  return [...charts, { kind: 'chart', title: 'Loss', x: 'steps', y: 'loss', series: losses, mark }];
+  const note: Block = { kind: 'text', text: oracleNote() };
+  return [...charts, note, { kind: 'chart', title: 'Loss', x: 'steps', y: 'loss', series: losses, mark }];
 }
 
 const photoCharts = (rows: readonly ToyRow[]): Block[] => [
@@ -274,6 +275,7 @@ const photoCharts = (rows: readonly ToyRow[]): Block[] => [
       points: meansOver(photoCourse(rows), ({ photos }) => photos, measure),
     })),
   },
+  { kind: 'text', text: oracleNote() },
 ];
 
 const subjectTable = (rows: readonly ToyRow[], subjects: readonly ToySubject[]): Table => {

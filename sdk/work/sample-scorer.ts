@@ -1,6 +1,7 @@
 /** How good the pictures of a training are: is it the subject, and is it where it was asked to be. */
 
 import { InvalidOptionError } from '../errors';
+import { subjectScore } from '../evaluation/anchors';
 import { cosine, meanPairCosine, promptCosine } from '../evaluation/embedding-metrics';
 import { mean } from '../evaluation/oracle-reading';
 import { askedClauses, showsAsked } from '../evaluation/scene-prompts';
@@ -77,8 +78,7 @@ export async function createSampleScorer(
       } else {
         promptFollowing = Math.max(0, follow(await reading.embedPictures(pictures)) - unasked);
       }
-      const score = Math.min(1, identity) * promptFollowing;
-      return { identity, promptFollowing, score };
+      return { identity, promptFollowing, score: subjectScore(identity, promptFollowing) };
     },
     async release() {
       for (const encoder of opened.values()) await encoder.release();

@@ -150,7 +150,7 @@ describe('wrong use: exit code 2, one sentence, where to look', () => {
       ['evaluate', '--subject', 'rex', '--encoder', 'clip=x', '--encoder', 'clip=y'],
       /--encoder clip is given twice/,
     ],
-    [['evaluate', 'moon'], /no way "moon" to evaluate; there are card, applications, toybox, paper/],
+    [['evaluate', 'moon'], /no way "moon" to evaluate; there are card, .*: evaluate --subject moon/],
     [['subjects', 'shwo'], /unknown command 'shwo'; did you mean show/i],
   ])('%j', async (parameters, message) => {
     const { code, out, err } = await call(...parameters, '--home', home);

@@ -1,10 +1,18 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { StoppedError } from '../../sdk/errors';
 import type { Engine } from '../../sdk/jobs/engine';
 import type { GenerateRequest, GenerateRunOptions } from '../../sdk/jobs/generation';
-import { drawMissingFiles, type WantedPictures } from '../../sdk/protocols/draw-missing';
+import {
+  drawMissing,
+  drawMissingFiles,
+  type KeptPicture,
+  type WantedPictures,
+} from '../../sdk/protocols/draw-missing';
+import { openJsonLines } from '../../sdk/protocols/json-lines';
 import type { ProgressEvent } from '../../sdk/work/progress';
 
 /** A PNG as far as its end tells. */
@@ -15,9 +23,15 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-/** Loads, then takes so many steps for a picture, one picture after the other. */
-function engineOf(stepsOfPicture: number, asked: GenerateRequest[]): Engine {
-  const generate = async (request: GenerateRequest, { onProgress, onImage }: GenerateRunOptions) => {
+const saveWhole = async (file: string) => writeFileSync(file, png);
+
+/** Loads, then takes so many steps for a picture, one picture after the other, until it is stopped. */
+function engineOf(
+  stepsOfPicture: number,
+  asked: GenerateRequest[],
+  saveOf: (seed: number) => (file: string) => Promise<void> = () => saveWhole,
+): Engine {
+  const generate = async (request: GenerateRequest, { onProgress, onImage, signal }: GenerateRunOptions) => {
     asked.push(request);
     const { count = 1, seed = 0 } = request;
     const tell = (phase: 'load' | 'sample', step: number, steps: number) =>
@@ -25,10 +39,11 @@ function engineOf(stepsOfPicture: number, asked: GenerateRequest[]): Engine {
     tell('load', 0, 1);
     tell('load', 1, 1);
     for (let picture = 0; picture < count; picture++) {
+      await sleep(2);
+      if (signal?.aborted) throw new StoppedError(null);
       for (let step = 0; step <= stepsOfPicture; step++)
         tell('sample', picture * stepsOfPicture + step, count * stepsOfPicture);
-      const save = async (file: string) => writeFileSync(file, png);
-      onImage?.({ seed: seed + picture, save } as never);
+      onImage?.({ seed: seed + picture, save: saveOf(seed + picture) } as never);
     }
     return [];
   };
@@ -74,4 +89,45 @@ test('nothing is asked for where all is there', async () => {
   const asked: GenerateRequest[] = [];
   await drawMissingFiles(engineOf(4, asked), [{ request: { prompt: 'a' }, pictures: [one!] }], {});
   expect(asked).toEqual([]);
+});
+
+describe('pictures that take long to be kept', () => {
+  const rowsFile = () => join(folder, 'rows.jsonl');
+  const wanted = (): WantedPictures[] => [
+    { request: { prompt: 'a' }, pictures: [0, 1, 2, 3].map((seed) => ({ seed, file: `${seed}.png` })) },
+  ];
+
+  test('are told of in order, and all are told of before it is done', async () => {
+    // The first takes longest.
+    const saveOf = (seed: number) => async (file: string) => {
+      await sleep(20 - 5 * seed);
+      await saveWhole(file);
+    };
+    const kept = openJsonLines<KeptPicture>(rowsFile());
+    await drawMissing(engineOf(1, [], saveOf), folder, kept, wanted(), {});
+    expect(kept.rows.map(({ seed }) => seed)).toEqual([0, 1, 2, 3]);
+  });
+
+  test('a picture that cannot be kept ends the drawing with its error; those before it are there', async () => {
+    const full = new Error('the disk is full');
+    const saveOf = (seed: number) => (seed === 1 ? () => Promise.reject(full) : saveWhole);
+    const asked: number[] = [];
+    const engine = engineOf(1, [], (seed) => {
+      asked.push(seed);
+      return saveOf(seed);
+    });
+    const kept = openJsonLines<KeptPicture>(rowsFile());
+    await expect(drawMissing(engine, folder, kept, wanted(), {})).rejects.toBe(full);
+    expect(kept.rows.map(({ seed }) => seed)).toEqual([0]);
+    // The next was not begun.
+    expect(asked).toEqual([0, 1]);
+  });
+
+  test('one who stops it is told so', async () => {
+    const stop = new AbortController();
+    stop.abort();
+    const kept = openJsonLines<KeptPicture>(rowsFile());
+    const drawing = drawMissing(engineOf(1, []), folder, kept, wanted(), { signal: stop.signal });
+    await expect(drawing).rejects.toThrow(StoppedError);
+  });
 });

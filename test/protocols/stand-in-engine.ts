@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { TrainingDivergedError } from '../../sdk/errors';
 import type { ToyMeasurement } from '../../sdk/evaluation/toybox-protocol';
 import type { Engine } from '../../sdk/jobs/engine';
 import type { ToySource } from '../../sdk/jobs/measured-model';
@@ -21,6 +22,8 @@ export interface StandIn {
   readonly measured: { readonly toy: ToySubject; readonly sources: readonly ToySource[] }[];
   /** The n-th call from here on, of either kind, throws; it is not remembered. */
   breakAt(call: number): void;
+  /** Subjects whose names begin so diverge when they are learned. */
+  diverging: string;
 }
 
 const pixels = new Uint8Array(PICTURE_SIZE * PICTURE_SIZE * 3).fill(90);
@@ -44,6 +47,8 @@ export function standInEngine(folder: string): StandIn {
     home,
     async personalize(request, run) {
       count();
+      if (standIn.diverging !== '' && request.name!.startsWith(standIn.diverging))
+        throw new TrainingDivergedError(7, Number.NaN);
       learned.push(request);
       const { prior = 'images' } = { ...request.settings };
       if (prior === 'images' && !drawn.has(request.className!)) {
@@ -95,7 +100,7 @@ export function standInEngine(folder: string): StandIn {
       });
     },
   };
-  return {
+  const standIn: StandIn = {
     engine: engine as Engine,
     learned,
     captions,
@@ -103,5 +108,7 @@ export function standInEngine(folder: string): StandIn {
     breakAt(call) {
       left = call;
     },
+    diverging: '',
   };
+  return standIn;
 }

@@ -1,8 +1,16 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { readPngText } from '../../sdk/images/png';
+import { readImage } from '../../sdk/images/read-image';
 import { oracleNote } from '../../sdk/jobs/oracle-errors';
 import { toyArmNames, toyArms } from '../../sdk/protocols/toybox-arms';
 import {
@@ -18,7 +26,7 @@ import { CLASSES } from '../../sdk/toybox/scene';
 import type { ToySubject } from '../../sdk/toybox/toy-subject';
 import { presets } from '../../sdk/training/presets';
 import type { PersonalizationSettings } from '../../sdk/work/personalization-settings';
-import { callIn } from '../cli/command-line';
+import type { ProgressEvent } from '../../sdk/work/progress';
 import { standInEngine } from './stand-in-engine';
 
 let folder: string;
@@ -115,7 +123,7 @@ test('of each subject the controls, every arm and the sweeps in one measurement,
   );
   const files = readdirSync(join(out, 'pictures')).sort();
   expect(files.map((file) => file.replace(/-[0-9a-f]{6}\.png$/, ''))).toEqual(pictures);
-  expect(() => readPngText(readFileSync(join(out, 'pictures', files[0]!)))).not.toThrow();
+  expect((await readImage(join(out, 'pictures', files[0]!))).width).toBeGreaterThan(300);
 });
 
 test('an arm is the recipe with one thing changed, under the settings of the whole run', async () => {
@@ -238,6 +246,40 @@ test('a sheet is of the row beside which it is shown', async () => {
   const own = sheets().find((file) => !before.includes(file))!;
   expect(shown).toContain(`pictures/${own}`);
   expect(shown).not.toContain(before.find((file) => file.includes('class-images'))!);
+});
+
+test('a training that diverges is told and left out; the others go on, and it is tried again', async () => {
+  const one = {
+    subjects: toys.slice(0, 1),
+    arms: ['class-images', 'no-prior'] as const,
+    seeds: 1,
+    sweeps: 0,
+  };
+  const standIn = standInEngine(join(folder, 'home'));
+  standIn.diverging = 'class-images-bird';
+  const warnings: string[] = [];
+  const onProgress = (event: ProgressEvent) => {
+    if (event.kind === 'warning-found') warnings.push(event.message);
+  };
+  const rows = await evaluateToybox(standIn.engine, { folder: out, ...one }, () => {}, { onProgress });
+  expect(rows.map(name)).toEqual(['base bird 0', 'real bird 0', 'copies bird 0', 'no-prior bird 0']);
+  expect(warnings).toEqual([
+    expect.stringMatching(/^class-images of bird 14, seed 0, is left out: .*step 7/),
+  ]);
+  standIn.diverging = '';
+  expect((await evaluate(standIn, one)).told.map(name)).toEqual(['class-images bird 0']);
+});
+
+test('a subject whose rows are all there makes room, though it was to do so before a kill', async () => {
+  const one = { subjects: toys.slice(0, 1), arms: ['class-images'] as const, seeds: 1, sweeps: 0 };
+  const { standIn } = await evaluate(undefined, one);
+  const [request] = standIn.learned;
+  writeFileSync(join(folder, '1.png'), '');
+  writeFileSync(join(folder, '1.txt'), '');
+  await standIn.engine.personalize({ ...request!, images: [join(folder, '1.png')] });
+  expect(subjectNames(standIn.engine.home)).toHaveLength(1);
+  expect((await evaluate(standIn, one)).told).toEqual([]);
+  expect(subjectNames(standIn.engine.home)).toEqual([]);
 });
 
 describe('broken off', () => {
@@ -371,7 +413,14 @@ test('more seeds and arms add to what is there', async () => {
 });
 
 test('nothing to evaluate is refused before anything is done', async () => {
-  for (const bad of [{ seeds: 0 }, { seeds: 1.5 }, { subjects: [] }, { arms: ['no-prio' as never] }]) {
+  const wrong = [
+    { seeds: 0 },
+    { seeds: 1.5 },
+    { subjects: [] },
+    { arms: ['no-prio' as never] },
+    { sweeps: -1 },
+  ];
+  for (const bad of wrong) {
     const standIn = standInEngine(join(folder, 'home'));
     await expect(evaluate(standIn, { ...small, ...bad })).rejects.toMatchObject({ code: 'invalid-option' });
     expect(standIn.measured).toEqual([]);
@@ -402,8 +451,8 @@ test('the report of a run says the same in three ways', async () => {
   }
   expect(html!.match(/<img /g)).toHaveLength(8);
   expect(markdown).toMatch(/!\[bird 14, base\]\(<pictures\/bird-14-base-[0-9a-f]{6}\.png>\)/);
-  // Under each table of readings how far they can be trusted.
-  for (const text of [html!, markdown!]) expect(text.split(oracleNote())).toHaveLength(1 + 5);
+  // Under each table and curve of readings how far they can be trusted.
+  for (const text of [html!, markdown!]) expect(text.split(oracleNote())).toHaveLength(1 + 7);
   expect(html!.match(/>taken: 600</g)).toHaveLength(6);
 });
 
@@ -419,41 +468,4 @@ test('what was asked for in every arm is told, with what each arm has of its own
   expect(markdown).toContain('| of these asked for, where an arm has none of its own | steps=250, rank=8 |');
   expect(markdown).toMatch(/\| no-prior \| no prior preservation \| prior=none \|/);
   expect(html).toContain('>taken: 250<');
-});
-
-describe('dreambooth evaluate toybox', () => {
-  const evaluateCommand = async (...parameters: string[]) => {
-    const standIn = standInEngine(join(folder, 'home'));
-    const close = async () => {};
-    const loadSdk = async () => ({
-      ...(await import('../../sdk/index')),
-      createEngine: () => ({ ...standIn.engine, close }),
-    });
-    const all = ['evaluate', 'toybox', '--out', out, '--home', join(folder, 'home'), ...parameters];
-    return { standIn, ...(await callIn({ loadSdk: loadSdk as never }, ...all)) };
-  };
-
-  test('--arms, --subjects, --seeds, --sweeps and --development', async () => {
-    const few = ['--arms', 'no-prior', 'full', '--subjects', '1', '--seeds', '1', '--sweeps', '0'];
-    const { code, out: said, err, standIn } = await evaluateCommand(...few, '--development');
-    expect(code, err).toBe(0);
-    expect(standIn.learned.map(withoutSettings)).toEqual(['no-prior-cat-1', 'full-cat-1']);
-    expect(said).toMatch(/A8 +not run/);
-    expect(said).toContain(join(out, 'report.html'));
-  });
-
-  test.each([
-    [['--arms', 'no-prio'], /--arms no-prio: there are class-images, /],
-    [['--subjects', '0'], /--subjects 0: there are 8 of them/],
-    [['--subjects', '9'], /--subjects 9: there are 8 of them/],
-    [['--subjects', '3', '--development'], /--subjects 3: there are 2 of them/],
-    [['--set', 'rank=0'], /rank is 0/],
-    [['--seeds', '0'], /5 subjects and 0 seeds make no evaluation/],
-    [['--seeds', 'two'], /Give a whole number/],
-  ])('%j is wrong use', async (parameters, message) => {
-    const { code, err, standIn } = await evaluateCommand(...parameters);
-    expect(code).not.toBe(0);
-    expect(err).toMatch(message);
-    expect(standIn.measured).toEqual([]);
-  });
 });

@@ -98,12 +98,19 @@ describe('a direction that is wrong fails', () => {
     ['A8', 'a common word is learned better', rowsWith('common-word', { CP: 0.95 })],
     ['A9', 'all weights keep more', rowsWith('full', { CP: 0.95 })],
     ['A9', 'all weights drift less', rowsWith('full', { 'PRIOR-FD': 0 })],
-    ['prior of the base itself', 'PRES is elsewhere', rowsWith('adapter-off', { PRES: 0.6 })],
-    ['prior of the base itself', 'LEAK is elsewhere', rowsWith('adapter-off', { LEAK: 0.5 })],
+    ['prior of the base itself', 'PRES is higher', rowsWith('adapter-off', { PRES: 0.6 })],
+    ['prior of the base itself', 'LEAK is higher', rowsWith('adapter-off', { LEAK: 0.5 })],
     ['the recipe', 'CP·PF is too little', rowsWith('class-images', { CP: 0.6 })],
     ['the recipe', 'LEAK is too much', rowsWith('class-images', { LEAK: 0.2 })],
   ])('%s: %s', (name, _, rows) => {
     expect(verdicts(rows)[name]).toBe('fail');
+  });
+
+  test('adapter-off that preserves the class better is within what is wanted; its interval is shown', () => {
+    const better = rowsWith('adapter-off', { PRES: 0, LEAK: 0 });
+    const { verdict, seen } = findings(better).find(({ name }) => name === 'prior of the base itself')!;
+    expect(verdict).toBe('pass');
+    expect(seen).toMatch(/^PRES 0\.00 against 0\.\d\d \[0\.\d\d, 0\.\d\d\]; LEAK 0\.00 against 0\.\d\d \[/);
   });
 
   test('adapter-off that takes longer', () => {
@@ -142,6 +149,9 @@ describe('neither way clearly', () => {
         : row,
     );
     expect(verdicts(still)['A6']).toBe('inconclusive');
+    // PF stays where it was.
+    const followed = whole.map((row) => ({ ...row, report: { ...row.report, PF: 0.9 } }));
+    expect(verdicts(followed)['A5']).toBe('inconclusive');
   });
 
   test('of one subject nothing is shown in the mean, either', () => {

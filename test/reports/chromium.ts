@@ -70,6 +70,14 @@ export async function look(file: string, viewings: readonly Viewing[]): Promise<
     // A group of its own, so that its helpers, which write to the profile too, can be ended with it.
     { stdio: ['ignore', 'ignore', 'pipe'], detached: true },
   );
+  const end = () => {
+    try {
+      if (browser.pid !== undefined) process.kill(-browser.pid, 'SIGKILL');
+    } catch {
+      // The whole group is gone.
+    }
+  };
+  process.once('exit', end);
   // Not 'exit': its helpers hold its output open until they are gone.
   const gone = new Promise<void>((resolve) => browser.once('close', () => resolve()));
   try {
@@ -87,8 +95,8 @@ export async function look(file: string, viewings: readonly Viewing[]): Promise<
     for (const viewing of viewings) looked.push(await lookOnce(address, file, viewing));
     return looked;
   } finally {
-    const isRunning = browser.exitCode === null && browser.signalCode === null;
-    if (browser.pid !== undefined && isRunning) process.kill(-browser.pid, 'SIGKILL');
+    end();
+    process.off('exit', end);
     await gone;
     rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
@@ -111,6 +119,9 @@ async function lookOnce(
       events.push(message);
       waiting.get(message.method!)?.();
     }
+  });
+  socket.on('close', () => {
+    for (const answer of answers.values()) answer({ error: { message: 'chromium is gone' } });
   });
   let count = 0;
   let sessionId: string | undefined;
