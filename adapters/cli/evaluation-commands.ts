@@ -19,7 +19,8 @@ const judgedExample =
   'dreambooth evaluate dreambench-plus --data ./dreambench_plus --base ./sd15 --judge-model gpt-4o-2024-05-13';
 
 /** Without a word of which it is the card, since that is what most people ask for. */
-export function addEvaluation(program: Command, session: Session, describe: Describe): void {
+export function addEvaluation(program: Command, around: Session, describe: Describe): void {
+  const session = { ...around, goesOn: true };
   const group = describe(
     'evaluate',
     'measure how well subjects are learned',

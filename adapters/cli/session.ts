@@ -5,6 +5,8 @@ import type { Sdk, Surroundings } from './surroundings';
 
 export interface Session extends Surroundings {
   readonly output: Output;
+  /** The same command takes up what was broken off, and no job within it is to be resumed by itself. */
+  readonly goesOn?: boolean;
 }
 
 /** Options of every command. */
@@ -39,7 +41,8 @@ export async function withEngine<Result>(
   const stopListening = session.onInterrupt(() => {
     if (controller.signal.aborted) {
       engine.kill();
-      if (job !== undefined) output.say(`Ended. Go on with: ${resumeCommand(job, options)}`);
+      if (session.goesOn) output.say('Ended. Go on with the same command.');
+      else if (job !== undefined) output.say(`Ended. Go on with: ${resumeCommand(job, options)}`);
       output.end();
       session.exit(130);
       return;
@@ -55,7 +58,7 @@ export async function withEngine<Result>(
     return await work(engine, { onProgress, signal: controller.signal }, sdk);
   } catch (error) {
     const broken = (error as { job?: unknown } | null)?.job;
-    if (typeof broken === 'string')
+    if (typeof broken === 'string' && !session.goesOn)
       output.hint({ plain: resumeCommand(broken, {}), full: resumeCommand(broken, options) });
     throw error;
   } finally {

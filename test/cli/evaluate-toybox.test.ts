@@ -2,6 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { StoppedError } from '../../sdk/errors';
+import type { RunOptions } from '../../sdk/jobs/run-options';
 import { standInEngine } from '../protocols/stand-in-engine';
 import { callIn } from './command-line';
 
@@ -36,6 +38,47 @@ describe('dreambooth evaluate toybox', () => {
     expect(said).toMatch(/A8 +not run/);
     expect(said).toContain(join(out, 'report.html'));
   });
+
+  test.each([1, 2])(
+    'interrupted, %s times, it says how to go on, and nothing of the job within',
+    async (times) => {
+      let interrupt = () => {};
+      const exits: number[] = [];
+      const standIn = standInEngine(join(folder, 'home'));
+      const engine = {
+        ...standIn.engine,
+        kill() {},
+        async close() {},
+        async personalize(_: object, run: RunOptions) {
+          run.onProgress?.({ kind: 'job-start', job: 'within-1', name: 'within' });
+          for (let i = 0; i < times; i++) interrupt();
+          throw new StoppedError('within-1');
+        },
+      };
+      const around = {
+        loadSdk: async () => ({ ...(await import('../../sdk/index')), createEngine: () => engine }),
+        onInterrupt(listener: () => void) {
+          interrupt = listener;
+          return () => {};
+        },
+        exit: (code: number) => exits.push(code),
+      };
+      const { code, err } = await callIn(
+        around as never,
+        'evaluate',
+        'toybox',
+        '--subjects',
+        '1',
+        '--out',
+        out,
+      );
+      expect(code).toBe(130);
+      expect(exits).toEqual(times === 2 ? [130] : []);
+      expect(err).toContain('Go on with the same command');
+      if (times === 2) expect(err).toContain('Ended. Go on with the same command.');
+      expect(err).not.toContain('resume');
+    },
+  );
 
   test.each([
     [['--arms', 'no-prio'], /There is no arm "no-prio"; there are class-images, /],
