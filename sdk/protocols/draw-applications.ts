@@ -19,7 +19,7 @@ import { readSubject, type Subject } from '../subjects/subjects';
 import { oracleIn } from '../work/scoring-encoders';
 import { type ApplicationName, type ApplicationPrompt, applicationNames, applications } from './applications';
 import { drawMissingFiles } from './draw-missing';
-import { writeReport } from './write-report';
+import { placeIn, writeReport } from './write-report';
 
 export interface ApplicationsRequest {
   /** A subject's name in the engine's home. */
@@ -244,5 +244,17 @@ function reportApplications(
     ],
   };
   const { id, name, className, base, steps } = subject;
-  return writeReport(folder, report, { subject: { id, name, className, base, steps }, drawn, leftOut });
+  const places = drawn.map((one) => ({
+    ...one,
+    sheet: placeIn(folder, one.sheet),
+    prompts: one.prompts.map(({ prompt, pictures }) => ({
+      prompt,
+      pictures: pictures.map((picture) => ({ ...picture, file: placeIn(folder, picture.file) })),
+    })),
+  }));
+  return writeReport(folder, report, {
+    subject: { id, name, className, base, steps },
+    drawn: places,
+    leftOut,
+  });
 }

@@ -9,8 +9,8 @@ import type { Block, LineChart, Report, Section, Table } from '../reports/report
 import type { SampleScores } from '../work/sample-scores';
 import type { Measured } from './card-figures';
 import { courseScenes } from './card-pictures';
-import { placeIn, type SubjectCard } from './subject-card';
-import { writeReport } from './write-report';
+import type { SubjectCard } from './subject-card';
+import { placeIn, writeReport } from './write-report';
 
 const sheetFile = 'contact-sheet.png';
 

@@ -4,7 +4,7 @@
  * figure between what comes of itself and what can be reached, so that it can be read without a table beside it.
  */
 import { existsSync } from 'node:fs';
-import { basename, join, relative, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { makeFolders } from '../checkpoint/write-failure';
 import { InvalidOptionError, MissingFileError } from '../errors';
 import { photoScenePrompts, toyScenePrompts } from '../evaluation/scene-prompts';
@@ -94,8 +94,11 @@ export async function measureSubject(
     const message = `${idle.join(', ')} is not asked: on the embedded model its oracle tells more. Of encoders lpips alone counts there.`;
     run.onProgress?.({ kind: 'warning-found', message });
   }
-  // What is no encoder or no photo is told before anything is drawn.
-  for (const encoder of seeing) await engine.embed({ encoder, pictures: photos.slice(0, 1), texts: [] }, run);
+  // What is no encoder or no photo is told before anything is drawn. LPIPS would take a photo in its own size.
+  for (const encoder of seeing) {
+    const tried = encoder.kind === 'lpips' ? [] : photos.slice(0, 1);
+    await engine.embed({ encoder, pictures: tried, texts: [] }, run);
+  }
   const drawn = await drawCard(engine, subject, { folder: target, pictures, prompts }, run);
   const sight = await lookAt(engine, subject, seeing, { photos, drawn: allFiles(drawn) }, drawn.scenes, run);
 
@@ -192,7 +195,3 @@ function notMeasured({ instruments }: Sight, name: string, photos: number): stri
       ]
     : missing;
 }
-
-/** A picture's place within the card's folder, as Markdown and JSON say it. */
-export const placeIn = (folder: string, file: string): string =>
-  relative(resolve(folder), file).replaceAll('\\', '/');

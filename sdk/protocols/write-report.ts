@@ -1,5 +1,5 @@
 /** A report on disk, for people and programs: HTML, Markdown and JSON of the same. */
-import { join } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { writeFileAtomically } from '../checkpoint/atomic-file';
 import { htmlReport } from '../reports/html';
 import { markdownReport } from '../reports/markdown';
@@ -18,3 +18,7 @@ export function writeReport(folder: string, report: Report, result: object): str
     return path;
   });
 }
+
+/** A picture's place within the report's folder, as Markdown and JSON say it, so that the whole may be moved. */
+export const placeIn = (folder: string, file: string): string =>
+  relative(resolve(folder), file).replaceAll('\\', '/');

@@ -124,7 +124,14 @@ test('a sheet each, every prompt by the subject with the same seeds, and all of 
   const [html, markdown, json] = files.map((file) => readFileSync(file, 'utf8'));
   expect(html!.match(/<img /g)).toHaveLength(2);
   expect(markdown).toContain('(<art-rendition.png>)');
-  expect(JSON.parse(json!)).toMatchObject({ subject: { name: 'rex', steps: 10 }, leftOut: [], drawn });
+  const result = JSON.parse(json!);
+  expect(result).toMatchObject({ subject: { name: 'rex', steps: 10 }, leftOut: [] });
+  // From the folder, which may be moved.
+  expect(result.drawn[1].sheet).toBe('art-rendition.png');
+  expect(result.drawn[0].prompts[3].pictures[0]).toEqual({
+    seed: 5,
+    file: 'view-synthesis/a-seen-from-the-back-5.png',
+  });
 });
 
 test('on the embedded base what its world cannot express is left out, and said to be', async () => {
