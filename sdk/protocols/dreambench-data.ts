@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { InvalidOptionError, MissingFileError } from '../errors';
-import { unreadable } from './paper-dataset';
+import { isPicture, unreadable } from './data-pictures';
 
 /** With how many there are of each, as the published rows imply. */
 export const dreamBenchCategories = { animal: 45, human: 20, object: 65, style: 20 } as const;
@@ -95,5 +95,5 @@ const picturesBelow = (folder: string): string[] =>
     .flatMap((name) => {
       const path = join(folder, name);
       if (statSync(path).isDirectory()) return picturesBelow(path);
-      return !name.startsWith('.') && /\.(jpe?g|png|webp)$/i.test(name) ? [path] : [];
+      return isPicture(name) ? [path] : [];
     });

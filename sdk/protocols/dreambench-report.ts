@@ -1,5 +1,6 @@
 /** DreamBench++ as a report: the published rows stand beside ours only where they may be compared. */
 import type { Report, Table } from '../reports/report';
+import { lineTable, namedValues } from '../reports/tables';
 import type { PresetName } from '../training/presets';
 import {
   dreamBenchCaptions,
@@ -100,22 +101,16 @@ export function dreamBenchReport(evaluation: DreamBenchEvaluation): Report {
       {
         heading: 'What keeps these from being the published figures',
         blocks: [
-          lines(incomparabilities(evaluation)),
+          lineTable(incomparabilities(evaluation)),
           ...(besides(evaluation) ? [] : [{ kind: 'text', text: remarks(evaluation) } as const]),
         ],
       },
       { heading: 'Without a score', blocks: [noScoreTable(evaluation)] },
-      { heading: 'Gaps', blocks: [lines(gaps)] },
+      { heading: 'Gaps', blocks: [lineTable(gaps)] },
       { heading: 'How it was made', blocks: [madeTable(evaluation)] },
     ],
   };
 }
-
-const lines = (some: readonly string[]): Table => ({
-  kind: 'table',
-  columns: [''],
-  rows: (some.length === 0 ? ['nothing'] : some).map((line) => [line]),
-});
 
 /** Why the published row may not stand beside ours; empty: it may. Exported for its test. */
 export function incomparabilities({ about, answers, pictures, stopped }: DreamBenchEvaluation): string[] {
@@ -145,8 +140,8 @@ export function incomparabilities({ about, answers, pictures, stopped }: DreamBe
     );
   if (about.vae !== null && about.preset === 'dreambench-plus-sd15')
     found.push(`Learned and drawn with the autoencoder ${about.vae}; published: with that of the base.`);
-  const changed = Object.entries(about.settings).map(([name, value]) => `${name}=${value}`);
-  if (changed.length > 0) found.push(`Settings other than the preset's: ${changed.join(', ')}.`);
+  if (Object.keys(about.settings).length > 0)
+    found.push(`Settings other than the preset's: ${namedValues(about.settings)}.`);
   if (!about.complete) found.push('References are missing, left out, or not those that were published.');
   const whole = dreamBenchReferences * dreamBenchCaptions;
   const asked = askedThroughout(answers, runs);
@@ -244,10 +239,6 @@ const noScoreTable = ({ answers, scores }: DreamBenchEvaluation): Table => ({
 
 function madeTable({ about, spent }: DreamBenchEvaluation): Table {
   const { base, vae, preset, settings, drawing, seed, judge, versions } = about;
-  const texts = (values: object) =>
-    Object.entries(values)
-      .map(([name, value]) => `${name}=${value}`)
-      .join(', ') || 'none';
   return {
     kind: 'table',
     columns: ['', ''],
@@ -255,11 +246,11 @@ function madeTable({ about, spent }: DreamBenchEvaluation): Table {
       ['base', base],
       ['autoencoder', vae ?? "the base's own"],
       ['preset', preset],
-      ['settings over it', texts(settings)],
-      ['drawing', texts({ ...drawing, seed })],
-      ['judge', judge === null ? 'none' : texts(judge)],
+      ['settings over it', namedValues(settings)],
+      ['drawing', namedValues({ ...drawing, seed })],
+      ['judge', judge === null ? 'none' : namedValues(judge)],
       ['cost of judging', spent === null ? 'not known' : `$${spent.toFixed(2)}`],
-      ['versions', texts(versions)],
+      ['versions', namedValues(versions)],
     ],
   };
 }

@@ -1,8 +1,8 @@
 /** The pictures of the paper's subjects in a folder of the user's, laid out as google/dreambooth is. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { InvalidOptionError, MissingFileError, UnreadableImageError } from '../errors';
-import { readImage } from '../images/read-image';
+import { InvalidOptionError, MissingFileError } from '../errors';
+import { isPicture, unreadable } from './data-pictures';
 import { type PaperSubject, paperSubjects } from './paper-prompts';
 
 export interface PaperPhotos extends PaperSubject {
@@ -54,15 +54,3 @@ export async function openPaperDataset(folder: string): Promise<PaperDataset> {
 }
 
 const isFolder = (path: string) => existsSync(path) && statSync(path).isDirectory();
-const isPicture = (name: string) => !name.startsWith('.') && /\.(jpe?g|png|webp)$/i.test(name);
-
-/** What is wrong with a picture. Rejects with what has nothing to do with the picture. */
-export async function unreadable(path: string): Promise<string | undefined> {
-  try {
-    await readImage(path);
-  } catch (error) {
-    if (error instanceof UnreadableImageError || error instanceof MissingFileError) return error.message;
-    throw error;
-  }
-  return undefined;
-}

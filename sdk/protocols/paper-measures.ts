@@ -7,9 +7,10 @@ import { mean } from '../evaluation/oracle-reading';
 import type { Engine } from '../jobs/engine';
 import type { RunOptions } from '../jobs/run-options';
 import type { Embeddings } from '../work/run-embedding';
+import { unreadable } from './data-pictures';
 import { fingerprint } from './fingerprint';
 import { openJsonLines } from './json-lines';
-import { type PaperPhotos, unreadable } from './paper-dataset';
+import type { PaperPhotos } from './paper-dataset';
 import { classPrompt, paperPrompt, paperPrompts } from './paper-prompts';
 import type { PaperArm, PaperPicture, PaperTrial } from './paper-trial';
 

@@ -1,6 +1,7 @@
 /** The paper's evaluation as a report: our figures beside the published ones, and what keeps them from being the same. */
 import { bootstrap, type Interval, signCounts } from '../evaluation/statistics';
 import type { Report, Table } from '../reports/report';
+import { lineTable, namedValues } from '../reports/tables';
 import { type PaperEncoderKind, type PaperMeasure, type PaperMetric, paperMetrics } from './paper-measures';
 import { paperSubjects } from './paper-prompts';
 import type { PaperEvaluation } from './paper-protocol';
@@ -70,8 +71,8 @@ export function paperReport(evaluation: PaperEvaluation): Report {
         heading: 'Beside table 3: prior preservation',
         blocks: [thirdTable(evaluation), ...(both ? [pairedTable(evaluation)] : [])],
       },
-      { heading: 'What differs from the paper', blocks: [list('', differences(evaluation))] },
-      { heading: 'Gaps', blocks: [list('', gaps.length === 0 ? ['none'] : gaps)] },
+      { heading: 'What differs from the paper', blocks: [lineTable(differences(evaluation))] },
+      { heading: 'Gaps', blocks: [lineTable(gaps)] },
       ...about.arms.map((arm) => ({
         heading: `Subject by subject, ${armWords[arm].replace('here: ', '')}`,
         blocks: [subjectTable(measures.filter((measure) => measure.arm === arm))],
@@ -80,12 +81,6 @@ export function paperReport(evaluation: PaperEvaluation): Report {
     ],
   };
 }
-
-const list = (column: string, lines: readonly string[]): Table => ({
-  kind: 'table',
-  columns: [column],
-  rows: lines.map((line) => [line]),
-});
 
 function firstTable({ about, measures }: PaperEvaluation): Table {
   const first = measures.filter(({ arm }) => arm === about.arms[0]);
@@ -172,10 +167,6 @@ const subjectTable = (measures: readonly PaperMeasure[]): Table => {
 
 function settingsTable({ about, measures }: PaperEvaluation): Table {
   const { base, vae, preset, settings, seed, drawing, classPictures, withIdentifier, versions } = about;
-  const texts = (values: object) =>
-    Object.entries(values)
-      .map(([name, value]) => `${name}=${value}`)
-      .join(', ') || 'none';
   return {
     kind: 'table',
     columns: ['', ''],
@@ -183,16 +174,16 @@ function settingsTable({ about, measures }: PaperEvaluation): Table {
       ['base', base],
       ['autoencoder', vae ?? "the base's own"],
       ['preset', preset],
-      ['settings over it', texts(settings)],
+      ['settings over it', namedValues(settings)],
       ['seed of the trainings', String(seed)],
-      ['drawing', texts(drawing)],
+      ['drawing', namedValues(drawing)],
       ['pictures of the bare class', String(classPictures)],
       ['CLIP-T compares with', withIdentifier ? 'the prompt as drawn' : 'the prompt without the identifier'],
       ...(Object.entries(encodersOf(measures)) as [PaperEncoderKind, string][]).map(([kind, words]) => [
         `encoder ${kind}`,
         words,
       ]),
-      ['versions', texts(versions)],
+      ['versions', namedValues(versions)],
     ],
   };
 }
@@ -224,11 +215,11 @@ export function differences({ about, gaps, measures }: PaperEvaluation): string[
   if (measured < paperSubjects.length || subjects.length < paperSubjects.length)
     lines.push(`${measured} subjects were measured; table 1 is of 30, table 3 of 15 that are not named.`);
   if (preset !== 'paper') lines.push(`Learned by the preset ${preset}, not paper.`);
-  const words = (values: object) => Object.entries(values).map(([name, value]) => `${name}=${value}`);
-  const [changed, drawn] = [words(settings), words(drawing)];
   if (vae !== null) lines.push(`The autoencoder is ${vae}, not that of the base.`);
-  if (drawn.length > 0) lines.push(`Drawn with ${drawn.join(', ')}, whatever preset and base say.`);
-  if (changed.length > 0) lines.push(`Settings other than the preset's: ${changed.join(', ')}.`);
+  if (Object.keys(drawing).length > 0)
+    lines.push(`Drawn with ${namedValues(drawing)}, whatever preset and base say.`);
+  if (Object.keys(settings).length > 0)
+    lines.push(`Settings other than the preset's: ${namedValues(settings)}.`);
   if (pictures !== 4) lines.push(`${pictures} pictures a prompt; the paper: 4.`);
   if (gaps.length > 0) lines.push(`${gaps.length} gaps, listed below.`);
   return lines;
