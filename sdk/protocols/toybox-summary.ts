@@ -296,9 +296,12 @@ function overPhotos(rows: readonly ToyRow[]): Finding {
   return { ...about, verdict, seen };
 }
 
-/** The mean of those whose time is known, in seconds; NaN for none. */
-export const learningTime = (rows: readonly ToyRow[]): number =>
-  mean(rows.flatMap(({ seconds }) => (seconds > 0 ? [seconds] : [])));
+/** The median of those whose time is known, in seconds, since a machine may do other things, too; NaN for none. */
+export function learningTime(rows: readonly ToyRow[]): number {
+  const known = rows.flatMap(({ seconds }) => (seconds > 0 ? [seconds] : [])).sort((a, b) => a - b);
+  const half = known.length / 2;
+  return mean(known.slice(Math.ceil(half) - 1, Math.floor(half) + 1));
+}
 
 function adapterOff(rows: readonly ToyRow[]): Finding {
   const about = {
