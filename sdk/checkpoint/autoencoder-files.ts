@@ -2,7 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { MissingFileError, UnsupportedModelError } from '../errors';
-import { isPickle, openComponentWeights, refusePickle } from './component-weights';
+import { componentWeightFiles, isPickle, openComponentWeights, refusePickle } from './component-weights';
 import type { Component } from './diffusers-folder';
 import { kindOfFile } from './file-kinds';
 import { readJsonFile } from './json-file';
@@ -33,6 +33,10 @@ export function autoencoderFolder(path: string): string {
   const within = join(path, 'vae');
   return existsSync(join(path, 'model_index.json')) && existsSync(within) ? within : path;
 }
+
+/** The files that hold its weights. Throws MissingFileError, BrokenFileError, UnsupportedModelError. */
+export const autoencoderWeightFiles = (path: string): string[] =>
+  statOf(path).isDirectory() ? componentWeightFiles(autoencoderFolder(path)) : [path];
 
 function openFolder(folder: string): Component {
   const config = readJsonFile(join(folder, 'config.json'), 'the configuration of an AutoencoderKL');

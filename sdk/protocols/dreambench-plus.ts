@@ -3,6 +3,7 @@
  * and rated by a judge. Every picture and answer is a row when it is made, so that a run that was broken off goes on.
  */
 import { join } from 'node:path';
+import { autoencoderWeightFiles } from '../checkpoint/autoencoder-files';
 import { makeFolders } from '../checkpoint/write-failure';
 import { DreamBoothError, InvalidOptionError, TrainingDivergedError } from '../errors';
 import { autoencoderPath, baseName, basePath, embeddedBase } from '../jobs/base-path';
@@ -21,7 +22,14 @@ import { tellGaps } from './gaps';
 import { type JsonLines, openJsonLines } from './json-lines';
 import type { Judge } from './judge';
 import { type JudgeScores, judgeScores } from './judge-scores';
-import { type Answer, checkLimits, type JudgingEstimate, type JudgingLimits, judgeAll } from './judging';
+import {
+  type Answer,
+  foretell,
+  type JudgedPicture,
+  type JudgingEstimate,
+  type JudgingLimits,
+  judgeAll,
+} from './judging';
 
 export interface DreamBenchRequest extends JudgingLimits {
   /** The folder of DreamBench++ that has `images` and `captions`, or `data` with them. */
@@ -59,6 +67,8 @@ export interface DreamBenchEvaluation {
     /** Of base models, as `SD 1`; null where it cannot be told. */
     readonly line: string | null;
     readonly vae: string | null;
+    /** sha256 of its weights, in 64 hexadecimal digits; null for the base's own and for one in several files. */
+    readonly vaeHash: string | null;
     readonly preset: PresetName;
     readonly settings: PersonalizationSettings;
     readonly references: number;
@@ -135,16 +145,19 @@ export async function evaluateDreamBench(
   const kept = openJsonLines<DreamBenchPicture>(join(folder, 'pictures.jsonl'));
   const recipe = { base, vae: autoencoderPath(request.vae), preset, settings };
   const on = baseContents(base, recipe.vae);
+  const vaeHash = autoencoderHash(recipe.vae);
   if (judge !== undefined) {
     // What is certain to fail is told before hours of drawing.
-    const undrawn = references
-      .flatMap((one) => trialOf(recipe, on, one).wanted)
-      .filter((row) => !isDrawn(folder, kept.rows, row));
-    const estimate = checkLimits(judge, folder, undrawn.length, runs, request);
-    await judge.check?.(run.signal);
-    if (undrawn.length > 0) events.onEstimate?.(estimate);
+    const wanted = references.flatMap((reference) =>
+      trialOf(recipe, on, reference).wanted.map((picture): Drawn => ({ reference, picture })),
+    );
+    const there = wanted.filter(({ picture }) => isDrawn(folder, kept.rows, picture));
+    const undrawn = wanted.length - there.length;
+    const estimate = foretell(judge, folder, there.map(judgedIn(folder)), undrawn, runs, request);
+    if (estimate.calls > 0) await judge.check?.(run.signal);
+    events.onEstimate?.(estimate);
   }
-  const drawn: { reference: DreamBenchReference; picture: DreamBenchPicture }[] = [];
+  const drawn: Drawn[] = [];
   for (const reference of references) {
     try {
       const pictures = await learnAndDraw(engine, request, recipe, on, reference, kept, run);
@@ -155,20 +168,7 @@ export async function evaluateDreamBench(
     }
   }
   const { answers, spent, stopped, unreadable } = judge
-    ? await judgeAll(
-        judge,
-        folder,
-        drawn.map(({ reference, picture: { file, prompt, caption } }) => ({
-          reference,
-          prompt,
-          caption,
-          picture: join(folder, file),
-        })),
-        runs,
-        request,
-        events,
-        run.signal,
-      )
+    ? await judgeAll(judge, folder, drawn.map(judgedIn(folder)), runs, request, events, run.signal)
     : { answers: [], spent: null, stopped: null, unreadable: [] };
   gaps.push(
     ...unreadable.map(
@@ -184,6 +184,7 @@ export async function evaluateDreamBench(
   return {
     about: {
       ...recipe,
+      vaeHash,
       line: lineOf(base),
       complete: absent.length === 0 && references.length === all.length,
       references: references.length,
@@ -199,6 +200,26 @@ export async function evaluateDreamBench(
     spent,
     stopped,
   };
+}
+
+interface Drawn {
+  readonly reference: DreamBenchReference;
+  readonly picture: DreamBenchPicture;
+}
+
+const judgedIn =
+  (folder: string) =>
+  ({ reference, picture: { file, prompt, caption } }: Drawn): JudgedPicture => ({
+    reference,
+    prompt,
+    caption,
+    picture: join(folder, file),
+  });
+
+/** Throws MissingFileError. */
+function autoencoderHash(vae: string | null): string | null {
+  const [file, ...shards] = vae === null ? [] : autoencoderWeightFiles(vae);
+  return file === undefined || shards.length > 0 ? null : fileHash(file);
 }
 
 function lineOf(base: string): string | null {
@@ -227,7 +248,7 @@ function trialOf(
 ) {
   const settings: PersonalizationSettings = { ...recipe.settings, preset: recipe.preset };
   const how = fingerprint([on, settings, subject, fileHash(picture)]);
-  const files = `pictures/${id}-${fingerprint([how, drawing, seed])}`;
+  const files = `pictures/${id}-${fingerprint([how, drawing, seed, captions])}`;
   const wanted = captions.map(
     (caption, prompt): DreamBenchPicture => ({
       reference: id,

@@ -17,6 +17,7 @@ import {
   type Judgement,
   type JudgeTokens,
   judged,
+  takesNone,
 } from './judge';
 import { type JudgeRubric, judgeRubrics } from './judge-rubrics';
 import { type JudgeQuestion, judgeQuestions, type Rating } from './judge-scores';
@@ -38,7 +39,7 @@ export interface JudgingLimits {
   readonly concurrency?: number;
 }
 
-/** Told before the first call, and before anything is drawn of what is not drawn yet. */
+/** Told before anything is learned, with what is not drawn yet, and again before the first call. */
 export interface JudgingEstimate {
   /** Questions that have no answer yet. */
   readonly calls: number;
@@ -86,6 +87,8 @@ const knownPrices: Readonly<Record<string, JudgePrice>> = { 'gpt-4o-2024-05-13':
 
 /** So many questions in a row without an answer, and at least as many as are asked at a time: nobody is there. */
 const mostSilence = 4;
+/** So many in a row that were not taken, more than there are of one reference: is it these, or all? */
+const mostRejections = 20;
 
 interface Item extends Pick<Rating, 'question' | 'run' | 'category' | 'prompt'> {
   readonly key: string;
@@ -107,14 +110,14 @@ function openAccount(judge: Judge, folder: string, limits: JudgingLimits): Accou
   const { maxCost, maxCalls, concurrency = 8 } = limits;
   if (!Number.isSafeInteger(concurrency) || concurrency < 1)
     throw new InvalidOptionError('concurrency', `concurrency is ${concurrency}: give one or more.`);
-  for (const [name, value] of Object.entries({ 'max-cost': maxCost, 'max-calls': maxCalls })) {
+  for (const [name, value] of Object.entries({ maxCost, maxCalls })) {
     if (value !== undefined && !(value >= 0))
       throw new InvalidOptionError(name, `${name} is ${value}: give 0 or more.`);
   }
   const price = limits.price ?? knownPrices[judge.model];
   if (maxCost !== undefined && price === undefined)
     throw new InvalidOptionError(
-      'max-cost',
+      'maxCost',
       `What ${judge.model} costs is not known here: give its price, too, USD for a million tokens in and out.`,
     );
   const kept = openJsonLines<Answer>(join(folder, 'answers.jsonl'));
@@ -128,44 +131,58 @@ function openAccount(judge: Judge, folder: string, limits: JudgingLimits): Accou
 }
 
 /**
- * Before pictures are drawn: what it takes to judge `unasked` that are not there yet. Throws InvalidOptionError for limits
- * that cannot be held, or are too low for those alone.
+ * Before pictures are drawn: what it takes to judge those that are there, so far as they are not judged, and `undrawn` more.
+ * Throws InvalidOptionError for limits that cannot be held, or are too low for all of these.
  */
-export function checkLimits(
+export function foretell(
   judge: Judge,
   folder: string,
-  unasked: number,
+  drawn: readonly JudgedPicture[],
+  undrawn: number,
   runs: number,
   limits: JudgingLimits,
 ): JudgingEstimate {
-  const { cost, spent, hasPrice } = openAccount(judge, folder, limits);
-  const each = sumOf(judgeQuestions.map(tokensOf));
-  const times = unasked * runs;
-  const tokens = { input: times * each.input, output: times * each.output };
-  const calls = times * judgeQuestions.length;
-  refuseAbove(limits.maxCost, judge, calls, cost(tokens), spent);
+  const account = openAccount(judge, folder, limits);
+  const items = itemsOf(judge, drawn, runs);
+  const answers = answersIn(account);
+  const open = items.filter(({ key }) => !answers.has(key)).map(({ question }) => question);
+  const unasked = Array.from({ length: undrawn * runs }, () => judgeQuestions).flat();
+  const estimate = estimateOf(account, [...open, ...unasked], items.length - open.length);
+  refuseAbove(limits.maxCost, judge, estimate);
+  return estimate;
+}
+
+/** A judge that was too slow is asked again; what it would not or could not say stays said. */
+const answersIn = ({ kept }: Account): Map<string, Answer> =>
+  new Map(kept.rows.flatMap((row) => (row.why === 'time-out' ? [] : [[row.key, row]])));
+
+function estimateOf(
+  { hasPrice, spent, cost }: Account,
+  open: readonly JudgeQuestion[],
+  answered: number,
+): JudgingEstimate {
+  const tokens = sumOf(open.map(tokensOf));
   const dear = hasPrice ? { cost: cost(tokens), spent } : { cost: null, spent: null };
-  return { calls, answered: 0, tokens, ...dear };
+  return { calls: open.length, answered, tokens, ...dear };
 }
 
 function refuseAbove(
   maxCost: number | undefined,
   { model }: Judge,
-  calls: number,
-  more: number,
-  spent: number,
+  { calls, cost, spent }: JudgingEstimate,
 ): void {
-  if (maxCost === undefined || calls === 0 || spent + more <= maxCost) return;
+  if (maxCost === undefined || cost === null || spent === null) return;
+  if (calls === 0 || spent + cost <= maxCost) return;
   throw new InvalidOptionError(
-    'max-cost',
-    `${calls} calls of ${model} cost about ${dollars(more)}, ${dollars(spent)} are spent, and the limit is ${dollars(maxCost)}: raise it, or judge fewer subjects or runs.`,
+    'maxCost',
+    `${calls} calls of ${model} cost about ${dollars(cost)}, ${dollars(spent)} are spent, and the limit is ${dollars(maxCost)}: raise it, or judge fewer subjects or runs.`,
   );
 }
 
 /**
  * Rejects with InvalidOptionError for limits that cannot be held or are too low from the start, StoppedError,
- * JudgeUnreachableError where nothing but silence comes back, and what `ask` of the judge does; what was answered by then
- * is kept.
+ * JudgeUnreachableError where nothing but silence comes back, InvalidOptionError where no question is taken any more, and
+ * what `ask` of the judge does; what was answered by then is kept.
  */
 export async function judgeAll(
   judge: Judge,
@@ -180,42 +197,45 @@ export async function judgeAll(
   signal?: AbortSignal,
 ): Promise<Judging> {
   const { maxCost, maxCalls = Number.POSITIVE_INFINITY, concurrency = 8 } = limits;
-  const { kept, hasPrice, cost, ...account } = openAccount(judge, folder, limits);
+  const account = openAccount(judge, folder, limits);
+  const { kept, hasPrice, cost } = account;
   const items = itemsOf(judge, pictures, runs);
-  const answers = new Map<string, Answer>();
-  // A judge that was too slow is asked again; what it would not or could not say stays said.
-  for (const row of kept.rows) if (row.why !== 'time-out') answers.set(row.key, row);
+  const answers = answersIn(account);
   const open = items.filter(({ key }) => !answers.has(key));
   let [asked, paid] = [0, 0];
   // Answers that turn out longer than foretold are expected to go on so.
   const expectedCost = (question: JudgeQuestion) =>
     Math.max(cost(tokensOf(question)), asked === 0 ? 0 : paid / asked);
   let { spent } = account;
-  const foretold = sumOf(open.map(({ question }) => tokensOf(question)));
-  const estimate: JudgingEstimate = {
-    calls: open.length,
-    answered: items.length - open.length,
-    tokens: foretold,
-    cost: hasPrice ? cost(foretold) : null,
-    spent: hasPrice ? spent : null,
-  };
+  const estimate = estimateOf(
+    account,
+    open.map(({ question }) => question),
+    items.length - open.length,
+  );
   told.onEstimate?.(estimate);
-  refuseAbove(maxCost, judge, open.length, cost(foretold), spent);
+  refuseAbove(maxCost, judge, estimate);
 
   const queue = [...open];
   let [begun, done, underway, silence] = [0, estimate.answered, 0, 0];
   let stopped: string | null = null;
   let failure: unknown;
   const unreadable = new Set<string>();
+  const wasTaken = ({ key }: Item) => answers.has(key) && !answers.get(key)?.rejected;
+  // Not taken since the last answer: refused, once any other is answered.
+  const rejections: { readonly said: string; keep(): void }[] = [];
+  /** One that was answered, put again: it shows whether all are refused by now. */
+  const probe = () =>
+    rejections.length > 0 && rejections.length % mostRejections === 0 ? items.find(wasTaken) : undefined;
   const next = (): Item | undefined => {
-    const [item] = queue;
+    const item = probe() ?? queue[0];
     if (item === undefined || failure !== undefined || stopped !== null) return undefined;
     if (begun >= maxCalls) stopped = `${maxCalls} questions were put, as many as were allowed`;
     else if (maxCost !== undefined && spent + underway + expectedCost(item.question) > maxCost)
       stopped = `${dollars(spent)} are spent, and the limit is ${dollars(maxCost)}`;
     if (stopped !== null) return undefined;
     begun++;
-    return queue.shift();
+    if (item === queue[0]) queue.shift();
+    return item;
   };
   const work = async () => {
     for (let item = next(); item !== undefined; item = next()) {
@@ -227,9 +247,16 @@ export async function judgeAll(
         const answer = { ...placeOf(item), ...judgement, cost: hasPrice ? price : null };
         spent += price;
         paid += price;
-        asked++;
+        // What costs nothing says nothing of the others.
+        if (price > 0) asked++;
         kept.append(answer);
         return answer;
+      };
+      const settle = (judgement: Judgement) => {
+        const answer = keep(judgement);
+        if (!answers.has(answer.key)) done++;
+        answers.set(answer.key, answer);
+        told.onAnswer?.(done, items.length);
       };
       try {
         signal?.throwIfAborted();
@@ -239,15 +266,20 @@ export async function judgeAll(
           begun--;
           continue;
         }
-        const answer = keep(
-          await judged(judge, messages, signal, (sofar) => {
-            paidFor = sofar;
-          }),
-        );
+        const judgement = await judged(judge, messages, tokensOf(item.question), signal, (sofar) => {
+          paidFor = sofar;
+        });
+        const isSilence = judgement.why === 'time-out';
+        silence = isSilence ? silence + 1 : 0;
+        if (judgement.rejected && paidFor === null) {
+          const isNever = rejections.length + 1 === mostRejections && !items.some(wasTaken);
+          if (isNever || wasTaken(item)) throw takesNone(judge.endpoint, judgement.said);
+          rejections.push({ said: judgement.said, keep: () => settle(judgement) });
+          continue;
+        }
         paidFor = null;
-        answers.set(answer.key, answer);
-        told.onAnswer?.(++done, items.length);
-        silence = answer.why === 'time-out' ? silence + 1 : 0;
+        settle(judgement);
+        if (!isSilence) for (const rejection of rejections.splice(0)) rejection.keep();
         if (silence >= Math.max(mostSilence, concurrency)) throw silent(judge, silence);
       } catch (error) {
         // Replies that came before are paid for; the question is put again at the next start.
@@ -260,6 +292,9 @@ export async function judgeAll(
   };
   await Promise.all(Array.from({ length: Math.min(concurrency, queue.length) }, work));
   if (failure !== undefined) throw failure;
+  if (rejections[0] !== undefined && !items.some(wasTaken))
+    throw takesNone(judge.endpoint, rejections[0].said);
+  for (const rejection of rejections) rejection.keep();
   return {
     answers: items.flatMap(({ key }) => answers.get(key) ?? []),
     spent: hasPrice ? spent : null,

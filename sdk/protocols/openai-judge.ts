@@ -8,7 +8,7 @@ import {
   MissingPackageError,
   StoppedError,
 } from '../errors';
-import type { Judge, JudgeReply } from './judge';
+import { type Judge, type JudgeReply, type JudgeTokens, takesNone } from './judge';
 
 export interface OpenAIJudgeOptions {
   /** Default: OpenAI's. */
@@ -89,7 +89,8 @@ export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge
         const nobody = error instanceof OpenAI.APIConnectionError;
         if (nobody || status === 401) throw failureOf(error, endpoint, model, key);
       }
-      await judge.ask([{ role: 'user', content: 'Say yes.' }], signal);
+      const { kind, text } = await judge.ask([{ role: 'user', content: 'Say yes.' }], signal);
+      if (kind === 'rejection') throw takesNone(endpoint, text);
     },
     async ask(messages, signal): Promise<JudgeReply> {
       await waitForTurn(signal);
@@ -106,12 +107,13 @@ export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge
           kind: refusal !== null || choice?.finish_reason === 'content_filter' ? 'refusal' : 'answer',
           text: refusal ?? textOf(choice?.message?.content),
           model: reply.model ?? null,
-          tokens: { input: reply.usage?.prompt_tokens ?? 0, output: reply.usage?.completion_tokens ?? 0 },
+          tokens: tokensOf(reply.usage),
         };
       } catch (error) {
         if (error instanceof OpenAI.APIUserAbortError) throw new StoppedError(null, { cause: error });
         if (error instanceof OpenAI.APIConnectionTimeoutError) return unanswered('time-out');
-        if (error instanceof OpenAI.APIError && isRefusal(error)) return unanswered('refusal');
+        if (error instanceof OpenAI.APIError && isOfQuestion(error))
+          return unanswered('rejection', inALine(error.message, key));
         if (error instanceof SyntaxError) throw strangeAnswer(null, endpoint, key);
         throw failureOf(error, endpoint, model, key);
       }
@@ -127,12 +129,20 @@ function ownSignal(signal: AbortSignal): AbortSignal {
   return own;
 }
 
-const unanswered = (kind: 'time-out' | 'refusal'): JudgeReply => ({
+const unanswered = (kind: 'time-out' | 'rejection', text = ''): JudgeReply => ({
   kind,
-  text: '',
+  text,
   model: null,
   tokens: { input: 0, output: 0 },
 });
+
+/** Not every endpoint counts, and some count in part. */
+function tokensOf(
+  usage: { prompt_tokens?: unknown; completion_tokens?: unknown } | null | undefined,
+): JudgeTokens | null {
+  const { prompt_tokens: input, completion_tokens: output } = usage ?? {};
+  return typeof input === 'number' && typeof output === 'number' ? { input, output } : null;
+}
 
 interface ApiFailure {
   readonly status?: number | undefined;
@@ -140,9 +150,10 @@ interface ApiFailure {
   readonly message: string;
 }
 
-/** Of the request's contents, not of who asks. */
-const isRefusal = ({ status, code }: ApiFailure) =>
-  status === 400 && /content_(policy|filter)|moderation/.test(code ?? '');
+/** Of what is in the question, or how long it is, and not of who asks: so it seems, until all are answered alike. */
+const isOfQuestion = ({ status, code, message }: ApiFailure) =>
+  ((status === 400 || status === 413 || status === 422) && code !== 'insufficient_quota') ||
+  (status === 403 && /moderat|flagged|content[ _](policy|filter)/i.test(`${code} ${message}`));
 
 /** What concerns every call. What the endpoint writes about a key is not repeated: it may have the key in it. */
 function failureOf(error: unknown, endpoint: string, model: string, key: string): unknown {
@@ -163,7 +174,7 @@ function failureOf(error: unknown, endpoint: string, model: string, key: string)
     );
   if (status === 404)
     return new InvalidOptionError(
-      'judge-model',
+      'model',
       `The endpoint ${endpoint} has no model ${model}, or no chat/completions (404): correct --judge or --judge-model.`,
     );
   if (status === undefined || status === 408 || status === 409 || status === 429 || status >= 500) {
@@ -172,10 +183,7 @@ function failureOf(error: unknown, endpoint: string, model: string, key: string)
       `The judge at ${endpoint} ${found}, after several tries: repeat the command later, which goes on from the answers that are there.`,
     );
   }
-  return new InvalidOptionError(
-    'judge',
-    `The judge at ${endpoint} takes no such call: ${inALine(message, key)}`,
-  );
+  return takesNone(endpoint, inALine(message, key));
 }
 
 /** Of an answer with status 200 that is no completion: a page, or what a gateway says of the model behind it. */

@@ -15,7 +15,8 @@ export interface Asked {
 }
 
 export type Behaviour =
-  | { readonly say: string; readonly model?: string; readonly tokens?: [number, number] }
+  /** `tokens: null`: it says nothing of them. */
+  | { readonly say: string; readonly model?: string; readonly tokens?: [number, number] | null }
   | { readonly refuse: string }
   | { readonly status: number; readonly error?: object; readonly headers?: Record<string, string> }
   | { readonly body: string; readonly type?: string }
@@ -64,6 +65,7 @@ export async function startFakeOpenAI(): Promise<FakeOpenAI> {
     }
     const refused = 'refuse' in behaviour;
     const [prompt, completion] = ('tokens' in behaviour && behaviour.tokens) || [1000, 10];
+    const silent = 'tokens' in behaviour && behaviour.tokens === null;
     const message = {
       role: 'assistant',
       content: refused ? null : behaviour.say,
@@ -75,7 +77,9 @@ export async function startFakeOpenAI(): Promise<FakeOpenAI> {
       created: 0,
       model: ('model' in behaviour && behaviour.model) || one.body.model,
       choices: [{ index: 0, message, finish_reason: 'stop', logprobs: null }],
-      usage: { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion },
+      ...(!silent && {
+        usage: { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion },
+      }),
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -1,82 +1,20 @@
 /** The judge's answers and what becomes of them, with the real client against a server of the test. */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { inspect, promisify } from 'node:util';
 import sharp from 'sharp';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { InvalidOptionError, JudgeAccessError, JudgeUnreachableError, StoppedError } from '../../sdk/errors';
-import type { Judge } from '../../sdk/protocols/judge';
 import { judgeScores } from '../../sdk/protocols/judge-scores';
-import {
-  type JudgedPicture,
-  type JudgingEstimate,
-  type JudgingLimits,
-  judgeAll,
-} from '../../sdk/protocols/judging';
-import { type OpenAIJudgeOptions, openJudge } from '../../sdk/protocols/openai-judge';
-import { type FakeOpenAI, startFakeOpenAI } from './fake-openai';
+import { openJudge } from '../../sdk/protocols/openai-judge';
+import { judgingIn, key, placeForJudging } from './judging-place';
 import { paint } from './protocol-engine';
 
-let folder: string;
-let server: FakeOpenAI;
-let pictures: JudgedPicture[];
-const key = 'sk-very-secret-0123456789';
-
-beforeEach(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'judge-'));
-  server = await startFakeOpenAI();
-  pictures = [];
-  for (const [i, category] of (['animal', 'style'] as const).entries()) {
-    const reference = join(folder, `reference-${i}.jpg`);
-    const picture = join(folder, `picture-${i}.png`);
-    await paint(reference, [10 * i, 0, 200]);
-    await paint(picture, [10 * i, 200, 0]);
-    pictures.push({
-      reference: { id: `r${i}`, category, number: '00', picture: reference, subject: 'dog', captions: [] },
-      prompt: 0,
-      caption: `a dog on the beach ${i}`,
-      picture,
-    });
-  }
-});
-afterEach(async () => {
-  await server.close();
-  rmSync(folder, { recursive: true });
-});
-
-const judge = (more: OpenAIJudgeOptions = {}) =>
-  openJudge({ endpoint: server.url, key, retries: 1, ...more });
-const ask = async (
-  by: Judge,
-  {
-    runs = 1,
-    onEstimate,
-    signal,
-    ...limits
-  }: JudgingLimits & {
-    runs?: number;
-    onEstimate?: (estimate: JudgingEstimate) => void;
-    signal?: AbortSignal;
-  } = {},
-) =>
-  judgeAll(
-    by,
-    folder,
-    pictures,
-    runs,
-    { concurrency: 1, ...limits },
-    { ...(onEstimate && { onEstimate }) },
-    signal,
-  );
-const rows = () =>
-  readFileSync(join(folder, 'answers.jsonl'), 'utf8')
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
+const place = placeForJudging();
+const { judge, ask, rows } = judgingIn(place);
 
 test('rubric, restatement, then the pictures in 512 pixels; who is shown what', async () => {
   const { answers } = await ask(await judge());
@@ -86,7 +24,7 @@ test('rubric, restatement, then the pictures in 512 pixels; who is shown what', 
     ['CP', 3],
     ['PF', 3],
   ]);
-  const [subject, text, style] = server.asked;
+  const [subject, text, style] = place.server.asked;
   expect(subject!.authorization).toBe(`Bearer ${key}`);
   expect(subject!.body).toMatchObject({ model: 'gpt-4o-2024-05-13', temperature: 1 });
   const { messages } = subject!.body;
@@ -118,7 +56,7 @@ test('rubric, restatement, then the pictures in 512 pixels; who is shown what', 
 
 describe('no score, which is counted and never 0', () => {
   test('prose, three times', async () => {
-    server.behave = ({ body }) => ({
+    place.server.behave = ({ body }) => ({
       say: JSON.stringify(body).includes('Brushwork') ? 'It is rather good.' : 'Score: 4',
     });
     const { answers } = await ask(await judge());
@@ -129,24 +67,24 @@ describe('no score, which is counted and never 0', () => {
       tries: 3,
       tokens: { input: 3000, output: 30 },
     });
-    expect(server.asked).toHaveLength(3 + 3);
+    expect(place.server.asked).toHaveLength(3 + 3);
     expect(judgeScores(answers)).toMatchObject({
       CP: { mean: 1, rated: 1, noScore: 1 },
       noScore: { prose: 1, refusal: 0 },
     });
     // What was said stays said.
     await ask(await judge());
-    expect(server.asked).toHaveLength(6);
+    expect(place.server.asked).toHaveLength(6);
   });
 
   test('prose, then a score', async () => {
-    server.behave = (_, n) => ({ say: n < 2 ? 'Hm.' : 'Score: 1' });
+    place.server.behave = (_, n) => ({ say: n < 2 ? 'Hm.' : 'Score: 1' });
     const { answers } = await ask(await judge());
     expect(answers[0]).toMatchObject({ score: 1, why: null, tries: 3 });
   });
 
   test('a refusal, in the answer or instead of one', async () => {
-    server.behave = ({ body }, n) => {
+    place.server.behave = ({ body }, n) => {
       if (JSON.stringify(body).includes('Brushwork'))
         return { status: 400, error: { message: 'no', code: 'content_policy_violation' } };
       return n < 3 ? { refuse: "I can't help with that." } : { say: 'Score: 2' };
@@ -156,37 +94,108 @@ describe('no score, which is counted and never 0', () => {
     expect(answers[0]!.said).toBe("I can't help with that.");
   });
 
+  test.each([
+    [400, 'Invalid image.'],
+    [413, 'Payload too large.'],
+    [422, 'Cannot process.'],
+    [403, 'Your input was flagged by moderation.'],
+  ])(
+    'a question that is not taken (%i), wherever among the others, and put once',
+    async (status, message) => {
+      const n = { first: 0, style: 0 };
+      place.server.behave = ({ body }, call) => {
+        const isStyle = JSON.stringify(body).includes('Brushwork');
+        if (call > 0 && !isStyle) return { say: 'Score: 2' };
+        n[isStyle ? 'style' : 'first']++;
+        return { status, error: { message: `${message} ${key}` } };
+      };
+      const { answers } = await ask(await judge());
+      expect(answers.map(({ score, why }) => score ?? why)).toEqual(['refusal', 2, 'refusal', 2]);
+      expect(n).toEqual({ first: 1, style: 1 });
+      expect(answers[0]).toMatchObject({ said: `${status} ${message} …`, rejected: true });
+      await ask(await judge());
+      expect(place.server.asked).toHaveLength(4);
+      // Of a judge that has answered before it is believed at once.
+      place.pictures.push({ ...place.pictures[1]!, prompt: 3 });
+      place.server.behave = () => ({ status, error: { message } });
+      const more = await ask(await judge());
+      expect(more.answers.slice(4).map(({ why }) => why)).toEqual(['refusal', 'refusal']);
+    },
+  );
+
+  test('what is never taken is told, and asked again once it is mended', async () => {
+    place.server.behave = () => ({ status: 400, error: { message: 'This model sees no pictures.' } });
+    const failed = ask(await judge(), { runs: 30 });
+    await expect(failed).rejects.toThrow(InvalidOptionError);
+    await expect(failed).rejects.toThrow(/takes no such call: 400 This model sees no pictures\./);
+    expect(place.server.asked.length).toBeLessThan(30);
+    // As many as there are, and none was taken.
+    await expect(ask(await judge())).rejects.toThrow(/takes no such call/);
+    place.server.behave = () => ({ say: 'Score: 2' });
+    expect((await ask(await judge())).answers.map(({ score }) => score)).toEqual([2, 2, 2, 2]);
+    // In the midst, too, as where there is nothing left to pay and the endpoint has no status of its own for it.
+    place.server.behave = () => ({ status: 400, error: { message: 'Your credit is too low.' } });
+    place.server.asked.length = 0;
+    await expect(ask(await judge(), { runs: 30 })).rejects.toThrow(/Your credit is too low/);
+    expect(place.server.asked.length).toBeLessThan(30);
+    expect(rows()).toHaveLength(4);
+  });
+
+  test('a whole category that is not taken is refused, and the others are rated', async () => {
+    const [animal, style] = place.pictures;
+    place.pictures = [style!, ...Array.from({ length: 20 }, (_, prompt) => ({ ...animal!, prompt }))];
+    place.server.behave = ({ body }) =>
+      /Brushwork|beach 1/.test(JSON.stringify(body)) ? { say: 'Score: 2' } : { status: 400 };
+    for (const concurrency of [1, 8]) {
+      rmSync(join(place.folder, 'answers.jsonl'), { force: true });
+      const { answers } = await ask(await judge(), { concurrency });
+      expect(answers.map(({ score, why }) => score ?? why)).toEqual([2, 2, ...Array(40).fill('refusal')]);
+      expect(rows().filter(({ rejected }) => rejected)).toHaveLength(40);
+    }
+  });
+
+  test.each([
+    [401, JudgeAccessError],
+    [402, JudgeAccessError],
+    [403, JudgeAccessError],
+    [404, InvalidOptionError],
+  ])('%i is none: it ends the run, whatever was answered before', async (status, kind) => {
+    place.server.behave = (_, n) => (n < 1 ? { say: 'Score: 3' } : { status });
+    await expect(ask(await judge())).rejects.toThrow(kind);
+    expect(place.server.asked).toHaveLength(2);
+  });
+
   test('silence; it is asked again at the next start', async () => {
-    server.behave = ({ body }) =>
+    place.server.behave = ({ body }) =>
       JSON.stringify(body).includes('Brushwork') ? 'silence' : { say: 'Score: 2' };
     const { answers } = await ask(await judge({ timeout: 150, retries: 0 }));
     expect(answers.map(({ score, why }) => score ?? why)).toEqual([2, 2, 'time-out', 2]);
-    server.behave = () => ({ say: 'Score: 4' });
-    const before = server.asked.length;
+    place.server.behave = () => ({ say: 'Score: 4' });
+    const before = place.server.asked.length;
     const again = await ask(await judge());
     expect(again.answers.map(({ score }) => score)).toEqual([2, 2, 4, 2]);
-    expect(server.asked).toHaveLength(before + 1);
+    expect(place.server.asked).toHaveLength(before + 1);
   });
 });
 
 test('busy: it waits as long as it is told and tries again', async () => {
-  server.behave = (_, n) =>
+  place.server.behave = (_, n) =>
     n === 0 ? { status: 429, headers: { 'retry-after-ms': '20' } } : { say: 'Score: 3' };
   const told: number[] = [];
   const { answers } = await ask(await judge({ onBusy: (status) => told.push(status) }));
   expect(answers.map(({ score }) => score)).toEqual([3, 3, 3, 3]);
-  expect(server.asked).toHaveLength(5);
+  expect(place.server.asked).toHaveLength(5);
   expect(told).toEqual([429]);
 });
 
 test('of an endless silence it is told, and what was answered stays', async () => {
-  server.behave = (_, n) => (n < 1 ? { say: 'Score: 3' } : 'silence');
+  place.server.behave = (_, n) => (n < 1 ? { say: 'Score: 3' } : 'silence');
   const failed = ask(await judge({ timeout: 50, retries: 0 }), { runs: 9 });
   await expect(failed).rejects.toThrow(JudgeUnreachableError);
   await expect(failed).rejects.toThrow(/let 4 questions in a row pass/);
   // Each was put once: the client has repeated it already, as often as it is told to.
-  expect(server.asked).toHaveLength(1 + 4);
-  server.behave = () => ({ say: 'Score: 2' });
+  expect(place.server.asked).toHaveLength(1 + 4);
+  place.server.behave = () => ({ say: 'Score: 2' });
   const { answers } = await ask(await judge());
   expect(answers.map(({ score }) => score)).toEqual([3, 2, 2, 2]);
 });
@@ -201,7 +210,7 @@ test.each([
     /upstream … is down/,
   ],
 ])('%s with status 200 is one line', async (_, body, type, message) => {
-  server.behave = () => ({ body, ...(type && { type }) });
+  place.server.behave = () => ({ body, ...(type && { type }) });
   const error = await ask(await judge()).catch((cause: Error) => cause);
   expect((error as Error).message).toMatch(message);
   expect((error as Error).message).not.toMatch(/\n|secret/);
@@ -215,28 +224,28 @@ test('an answer in parts is read as a whole', async () => {
       { type: 'text', text: ' 2' },
     ],
   };
-  server.behave = () => ({ body: JSON.stringify({ choices: [{ message }] }) });
+  place.server.behave = () => ({ body: JSON.stringify({ choices: [{ message }] }) });
   const { answers } = await ask(await judge());
   expect(answers.map(({ score }) => score)).toEqual([2, 2, 2, 2]);
 });
 
 test('down half-way, then gone on with: nothing is asked twice', async () => {
-  server.behave = (_, n) => (n < 2 ? { say: 'Score: 3' } : 'hang-up');
+  place.server.behave = (_, n) => (n < 2 ? { say: 'Score: 3' } : 'hang-up');
   const failed = ask(await judge({ retries: 0 }), { runs: 3 });
   await expect(failed).rejects.toThrow(JudgeUnreachableError);
   await expect(failed).rejects.toThrow(/does not answer.*goes on from the answers that are there/s);
   expect(rows()).toHaveLength(2);
-  server.asked.length = 0;
-  server.behave = () => ({ say: 'Score: 1' });
+  place.server.asked.length = 0;
+  place.server.behave = () => ({ say: 'Score: 1' });
   const { answers } = await ask(await judge(), { runs: 3, concurrency: 4 });
-  expect(server.asked).toHaveLength(10);
+  expect(place.server.asked).toHaveLength(10);
   expect(answers.map(({ score }) => score)).toEqual([3, 3, ...Array.from({ length: 10 }, () => 1)]);
   expect(new Set(answers.map((answer) => answer.key)).size).toBe(12);
 });
 
 test('stopped: what was answered stays', async () => {
   const stop = new AbortController();
-  server.behave = (_, n) => {
+  place.server.behave = (_, n) => {
     if (n < 2) return { say: 'Score: 3' };
     stop.abort();
     return 'silence';
@@ -248,19 +257,19 @@ test('stopped: what was answered stays', async () => {
 test('another judge, picture or caption is another question', async () => {
   await ask(await judge());
   await ask(await judge({ model: 'other' }));
-  expect(server.asked).toHaveLength(8);
-  await paint(pictures[0]!.picture, [1, 2, 3]);
+  expect(place.server.asked).toHaveLength(8);
+  await paint(place.pictures[0]!.picture, [1, 2, 3]);
   await ask(await judge());
   // Both questions are about the picture.
-  expect(server.asked).toHaveLength(10);
-  pictures[0] = { ...pictures[0]!, caption: 'a dog at home' };
+  expect(place.server.asked).toHaveLength(10);
+  place.pictures[0] = { ...place.pictures[0]!, caption: 'a dog at home' };
   await ask(await judge());
-  expect(server.asked).toHaveLength(11);
+  expect(place.server.asked).toHaveLength(11);
 });
 
 describe('the key', () => {
   test.each([401, 403])('that is refused (%i) is one clear line without it', async (status) => {
-    server.behave = () => ({
+    place.server.behave = () => ({
       status,
       error: { message: `Incorrect API key provided: ${key}`, code: 'invalid_api_key' },
     });
@@ -273,7 +282,7 @@ describe('the key', () => {
     expect(error.message).toMatch(/^The judge at http:\S+ refuses the key of OPENAI_API_KEY \(\d+\)/);
     expect(error.message).not.toContain('\n');
     expect(inspect(error, { depth: 9 })).not.toContain('secret');
-    expect(server.asked).toHaveLength(1);
+    expect(place.server.asked).toHaveLength(1);
   });
 
   test('that is missing is told before anything is asked; a server of one’s own needs none', async () => {
@@ -282,9 +291,9 @@ describe('the key', () => {
     try {
       await expect(openJudge()).rejects.toThrow(JudgeAccessError);
       await expect(openJudge()).rejects.toThrow(/OPENAI_API_KEY is not set/);
-      await ask(await openJudge({ endpoint: server.url }));
-      server.listing = 401;
-      const wanting = await openJudge({ endpoint: server.url });
+      await ask(await openJudge({ endpoint: place.server.url }));
+      place.server.listing = 401;
+      const wanting = await openJudge({ endpoint: place.server.url });
       await expect(wanting.check!(undefined)).rejects.toThrow(
         /wants a key \(401\), and OPENAI_API_KEY is not set/,
       );
@@ -308,7 +317,7 @@ describe('the key', () => {
 
   test('has a line break at its end cut off', async () => {
     await ask(await judge({ key: `${key}\n` }));
-    expect(server.asked[0]!.authorization).toBe(`Bearer ${key}`);
+    expect(place.server.asked[0]!.authorization).toBe(`Bearer ${key}`);
   });
 
   test.each(['https://me:very-secret@host/v1', 'https://host/v1?key=very-secret', 'file:///x'])(
@@ -321,121 +330,41 @@ describe('the key', () => {
   );
 
   test('in what a server complains of is not repeated', async () => {
-    server.behave = () => ({ status: 400, error: { message: `API key ${key} is not valid` } });
+    place.server.behave = () => ({ status: 400, error: { message: `API key ${key} is not valid` } });
     await expect(ask(await judge())).rejects.toThrow(/takes no such call: 400 API key … is not valid/);
     // Where the line is cut it is in the midst of the key, were that not replaced before.
-    server.behave = () => ({ status: 400, error: { message: `${'x'.repeat(285)} ${key}` } });
+    place.server.behave = () => ({ status: 400, error: { message: `${'x'.repeat(285)} ${key}` } });
     await expect(ask(await judge())).rejects.toThrow(/x …$/);
   });
 
   test('is looked at before anything is asked, where that can be', async () => {
     const check = async () => (await judge()).check!(undefined);
     await check();
-    expect(server.asked).toEqual([]);
-    server.listing = 401;
+    expect(place.server.asked).toEqual([]);
+    place.server.listing = 401;
     await expect(check()).rejects.toThrow(JudgeAccessError);
     // A key may be good for asking alone, and a server may list nothing: then a word is asked for.
-    for (server.listing of [403, 404]) await check();
-    expect(server.asked).toHaveLength(2);
-    server.behave = () => ({ body: '<html>Welcome</html>', type: 'text/html' });
+    for (place.server.listing of [403, 404]) await check();
+    expect(place.server.asked).toHaveLength(2);
+    place.server.behave = () => ({ body: '<html>Welcome</html>', type: 'text/html' });
     await expect(check()).rejects.toThrow(/is no judge: .*ends in \/v1/);
-    server.behave = () => ({ status: 404 });
+    place.server.behave = () => ({ status: 404 });
     await expect(check()).rejects.toThrow(/has no model gpt-4o-2024-05-13, or no chat\/completions/);
+    place.server.behave = () => ({ status: 400, error: { message: 'no such temperature' } });
+    await expect(check()).rejects.toThrow(/takes no such call: 400 no such temperature/);
     const gone = await judge({ endpoint: 'http://127.0.0.1:9/v1' });
     await expect(gone.check!(undefined)).rejects.toThrow(JudgeUnreachableError);
   });
 
   test('that nothing is left to pay with is no busy judge', async () => {
-    server.behave = () => ({ status: 429, error: { message: 'quota', code: 'insufficient_quota' } });
+    place.server.behave = () => ({ status: 429, error: { message: 'quota', code: 'insufficient_quota' } });
     await expect(ask(await judge({ retries: 0 }))).rejects.toThrow(/nothing is left to pay/);
   });
 
   test('a model that is not there is a wrong option', async () => {
-    server.behave = () => ({ status: 404, error: { message: 'no such model' } });
+    place.server.behave = () => ({ status: 404, error: { message: 'no such model' } });
     await expect(ask(await judge({ model: 'gpt-none' }))).rejects.toThrow(/has no model gpt-none/);
     await expect(judge({ endpoint: 'nowhere' })).rejects.toThrow(InvalidOptionError);
-  });
-});
-
-describe('what it costs', () => {
-  test('is told beforehand, by what is open', async () => {
-    const told: JudgingEstimate[] = [];
-    const onEstimate = (estimate: JudgingEstimate) => told.push(estimate);
-    await ask(await judge(), { runs: 2, onEstimate });
-    expect(told[0]).toMatchObject({ calls: 8, answered: 0, spent: 0 });
-    const { input, output } = told[0]!.tokens;
-    // Pictures are 255 tokens, CP has two of them, PF one.
-    expect(input).toBeGreaterThan(4 * 3 * 255);
-    expect(output).toBe(4 * 10 + 4 * 200);
-    expect(told[0]!.cost).toBeCloseTo((input * 5 + output * 15) / 1e6, 9);
-    const { spent } = await ask(await judge(), { runs: 3, onEstimate });
-    expect(told[1]).toMatchObject({ calls: 4, answered: 8 });
-    // 1000 tokens in and 10 out, as the server says, for twelve.
-    expect(told[1]!.spent).toBeCloseTo((8 * (1000 * 5 + 10 * 15)) / 1e6, 9);
-    expect(spent).toBeCloseTo((12 * (1000 * 5 + 10 * 15)) / 1e6, 9);
-    expect((await ask(await judge({ model: 'other' }))).spent).toBeNull();
-    // What another judge was asked is not charged at the price of this one.
-    expect((await ask(await judge(), { runs: 3 })).spent).toBeCloseTo(spent!, 9);
-  });
-
-  test('more than the limit is not begun', async () => {
-    await expect(ask(await judge(), { maxCost: 0.001 })).rejects.toThrow(/cost about \$0\.0\d.*raise it/);
-    await expect(ask(await judge({ model: 'other' }), { maxCost: 9 })).rejects.toThrow(/is not known here/);
-    expect(server.asked).toHaveLength(0);
-    await ask(await judge({ model: 'other' }), { maxCost: 9, price: { input: 1, output: 1 } });
-    expect(server.asked).toHaveLength(4);
-  });
-
-  test('answers that are longer than foretold end it at the limit', async () => {
-    server.behave = () => ({ say: 'Score: 3', tokens: [1000, 10_000] });
-    const { answers, stopped, spent } = await ask(await judge(), { runs: 5, maxCost: 0.35 });
-    // Each takes 0.155: after two there is no room for a third.
-    expect(answers).toHaveLength(2);
-    expect(spent).toBeCloseTo(0.31, 9);
-    expect(stopped).toBe('$0.31 are spent, and the limit is $0.35');
-  });
-
-  test('as does a number of calls', async () => {
-    const { answers, stopped } = await ask(await judge(), { maxCalls: 3 });
-    expect(answers).toHaveLength(3);
-    expect(stopped).toMatch(/3 questions were put/);
-    expect((await ask(await judge(), { maxCalls: 3 })).stopped).toBeNull();
-    expect(server.asked).toHaveLength(4);
-  });
-
-  test('what was paid for before the judge went down is counted, and asked again', async () => {
-    server.behave = (_, n) => (n === 0 ? { say: 'hm', tokens: [1e6, 0] } : 'hang-up');
-    const price = { input: 2, output: 0 };
-    await expect(ask(await judge({ retries: 0 }), { price })).rejects.toThrow(JudgeUnreachableError);
-    expect(rows()).toEqual([expect.objectContaining({ score: null, cost: 2 })]);
-    server.behave = () => ({ say: 'Score: 3', tokens: [0, 0] });
-    const { answers, spent } = await ask(await judge(), { price });
-    expect(answers.map(({ score }) => score)).toEqual([3, 3, 3, 3]);
-    expect(spent).toBe(2);
-  });
-
-  test('one endpoint with and without a slash at its end is one', async () => {
-    await ask(await judge());
-    await ask(await judge({ endpoint: `${server.url}/` }));
-    expect(server.asked).toHaveLength(4);
-  });
-
-  test.each([
-    [{ concurrency: 0 }, /concurrency is 0/],
-    [{ maxCost: -1 }, /max-cost is -1/],
-    [{ maxCalls: Number.NaN }, /max-calls is NaN/],
-  ])('%j is refused', async (limits, message) => {
-    await expect(ask(await judge(), limits)).rejects.toThrow(message);
-    expect(server.asked).toEqual([]);
-  });
-
-  test('calls a minute are spread', async () => {
-    const by = await judge({ callsPerMinute: 600 });
-    const started = performance.now();
-    await ask(by, { concurrency: 4 });
-    // 100 ms each, the first at once: however slow the machine, the fourth is not before. A timer may be 1 ms early.
-    expect(performance.now() - started).toBeGreaterThan(298);
-    await expect(judge({ callsPerMinute: 0 })).rejects.toThrow(InvalidOptionError);
   });
 });
 
@@ -452,7 +381,7 @@ test('without the package it says which', async () => {
     const error = await openJudge({ endpoint: 'http://127.0.0.1:9', key: 'k' }).catch((cause) => cause);
     console.log(error.code, error.message);
   `;
-  const file = join(folder, 'script.mts');
+  const file = join(place.folder, 'script.mts');
   writeFileSync(file, script);
   const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
   const { stdout } = await promisify(execFile)(process.execPath, ['--import', tsx, file]);
