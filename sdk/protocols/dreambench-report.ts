@@ -22,7 +22,25 @@ interface PublishedRow {
   readonly product: string;
   /** CP of animal, human, object, style; PF of photorealistic, style, imaginative. */
   readonly parts: readonly string[];
+  /** What it was learned with; null: with the base's own. */
+  readonly autoencoder: PublishedAutoencoder | null;
 }
+
+interface PublishedAutoencoder {
+  readonly name: string;
+  /** sha256 of its weights, in each form in which they are published. */
+  readonly hashes: readonly string[];
+}
+
+const halfPrecisionAutoencoder: PublishedAutoencoder = {
+  name: 'madebyollin/sdxl-vae-fp16-fix',
+  hashes: [
+    // diffusion_pytorch_model.safetensors
+    '1b909373b28f2137098b0fd9dbc6f97f8410854f31f84ddc9fa04b077b0ace2c',
+    // sdxl_vae.safetensors, the same in the original code's names
+    '235745af8d86bf4a4c1b5b4f529868b37019a10f7c0b2e79ad0abca3a22bc6e1',
+  ],
+};
 
 /** The leaderboard's two rows of DreamBooth, by the preset that repeats each. */
 const published: Readonly<Partial<Record<PresetName, PublishedRow>>> = {
@@ -34,6 +52,7 @@ const published: Readonly<Partial<Record<PresetName, PublishedRow>>> = {
     PF: '0.721',
     product: '0.356',
     parts: ['0.640', '0.199', '0.488', '0.476', '0.789', '0.775', '0.504'],
+    autoencoder: null,
   },
   'dreambench-plus-sdxl-lora': {
     name: 'DreamBooth LoRA',
@@ -43,6 +62,7 @@ const published: Readonly<Partial<Record<PresetName, PublishedRow>>> = {
     PF: '0.865',
     product: '0.517',
     parts: ['0.751', '0.311', '0.543', '0.718', '0.898', '0.895', '0.754'],
+    autoencoder: halfPrecisionAutoencoder,
   },
 };
 
@@ -63,6 +83,7 @@ export function reportDreamBench(
     about,
     scores,
     incomparable,
+    remarks: remarks(evaluation),
     gaps,
     spent,
     stopped,
@@ -138,8 +159,7 @@ export function incomparabilities({ about, answers, pictures, stopped }: DreamBe
     found.push(
       `The base, ${about.base}, is ${about.line ?? 'of no line that is known'}; published: ${row.base}.`,
     );
-  if (about.vae !== null && about.preset === 'dreambench-plus-sd15')
-    found.push(`Learned and drawn with the autoencoder ${about.vae}; published: with that of the base.`);
+  if (row !== undefined) found.push(...otherAutoencoder(about, row));
   if (Object.keys(about.settings).length > 0)
     found.push(`Settings other than the preset's: ${namedValues(about.settings)}.`);
   if (!about.complete) found.push('References are missing, left out, or not those that were published.');
@@ -154,6 +174,24 @@ export function incomparabilities({ about, answers, pictures, stopped }: DreamBe
   return found;
 }
 
+/** A sentence, or none. What it was drawn with is settled by the protocol. */
+function otherAutoencoder(
+  { vae, vaeHash }: DreamBenchEvaluation['about'],
+  { autoencoder }: PublishedRow,
+): string[] {
+  if (autoencoder === null)
+    return vae === null
+      ? []
+      : [`Learned and drawn with the autoencoder ${vae}; published: with that of the base.`];
+  const { name, hashes } = autoencoder;
+  if (vae === null) return [`Learned with the autoencoder of the base; published: with ${name} (--vae).`];
+  return vaeHash !== null && hashes.includes(vaeHash)
+    ? []
+    : [
+        `Learned with the autoencoder ${vae}, whose file is not known as one of ${name}; published: with that.`,
+      ];
+}
+
 /** Of how many pictures both questions were put in each run. */
 function askedThroughout(answers: DreamBenchEvaluation['answers'], runs: number): number {
   const counts = new Map<string, number>();
@@ -164,18 +202,18 @@ function askedThroughout(answers: DreamBenchEvaluation['answers'], runs: number)
   return [...counts.values()].filter((count) => count === runs * judgeQuestions.length).length;
 }
 
+const ownWords =
+  "The judge's instructions are this package's own words, in the structure and by the criteria and scale of the published ones.";
+
 /** What is to be known even where rows stand side by side. */
 function remarks({ about }: DreamBenchEvaluation): string {
   const row = published[about.preset];
   return [
-    "The judge's instructions are this package's own words, in the structure and by the criteria and scale of the published ones.",
+    ownWords,
     'Each picture is drawn from its own noise of seed 42; published: all from one generator that began with it, in half precision.',
     row === undefined || row.line !== about.line
       ? ''
-      : `The published row was learned on ${row.base}; here it is ${about.base}, which is taken for that on the caller's word.`,
-    about.preset === 'dreambench-plus-sdxl-lora'
-      ? `The published one was learned with the autoencoder madebyollin/sdxl-vae-fp16-fix (--vae); here with ${about.vae === null ? 'that of the base' : `${about.vae}, which is taken for that on the caller's word`}.`
-      : '',
+      : `The published row was learned on ${row.base}; here it is ${about.base}, which is taken for that on the caller's word, as pictures and captions are for those that were published.`,
     'Both recipes learn from one picture, without an identifier and without prior preservation: they are not the paper’s DreamBooth.',
   ]
     .filter((line) => line !== '')
@@ -184,6 +222,9 @@ function remarks({ about }: DreamBenchEvaluation): string {
 
 const figure = ({ mean, sd }: RatedMean) =>
   mean === null ? 'not measured' : `${mean.toFixed(3)}${sd === null ? '' : ` ± ${sd.toFixed(4)}`}`;
+
+/** Said in the row itself: what stands there is not all that keeps the two apart. */
+const publishedWords = 'published, by the judge instructed in other words:';
 
 /** The published row of the preset, where it may stand beside ours. */
 const besides = (evaluation: DreamBenchEvaluation): PublishedRow | undefined =>
@@ -197,7 +238,7 @@ function scoreTable(evaluation: DreamBenchEvaluation): Table {
     columns: ['', 'CP', 'PF', 'CP·PF'],
     rows: [
       ['here', figure(CP), figure(PF), product === null ? 'not measured' : product.toFixed(3)],
-      ...(row ? [[`published: ${row.name}, ${row.base}`, row.CP, row.PF, row.product]] : []),
+      ...(row ? [[`${publishedWords} ${row.name}, ${row.base}`, row.CP, row.PF, row.product]] : []),
     ],
     note: `Means over pictures, then over whole runs, ± standard deviation of the runs; CP·PF is the product of the two as they are rounded. ${row ? remarks(evaluation) : 'No published row stands here: the section below says why.'}`,
   };
@@ -220,8 +261,9 @@ function partTable(evaluation: DreamBenchEvaluation): Table {
         ...categories.map((name) => figure(byCategory[name])),
         ...dreamBenchPromptTypes.map((name) => figure(byPromptType[name])),
       ],
-      ...(row ? [[`published: ${row.name}`, ...row.parts]] : []),
+      ...(row ? [[`${publishedWords} ${row.name}`, ...row.parts]] : []),
     ],
+    ...(row && { note: ownWords }),
   };
 }
 
