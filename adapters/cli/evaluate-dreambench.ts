@@ -63,7 +63,12 @@ export async function evaluateDreamBenchCommand(
         maxCalls: options.maxCalls,
       }),
     };
-    const onEstimate = (estimate: JudgingEstimate) => output.say(estimateLine(estimate));
+    let told = '';
+    const onEstimate = (estimate: JudgingEstimate) => {
+      const line = estimateLine(estimate);
+      if (line !== told) output.say(line);
+      told = line;
+    };
     const onAnswer = (done: number, of: number) => {
       if (done % 100 === 0 || done === of) output.say(`Judged ${done}/${of}`);
     };
@@ -92,14 +97,20 @@ function seldom(tell: (status: number) => void): (status: number) => void {
   };
 }
 
-/** What has no score is part of no figure, and is not asked again by itself. */
-function noScoreLines({ answers, scores: { noScore } }: DreamBenchEvaluation): string[] {
+/** What has no score is part of no figure. Exported for its test. */
+export function noScoreLines({ answers, scores: { noScore } }: DreamBenchEvaluation): string[] {
   const { refusal, prose, 'time-out': late } = noScore;
-  const count = refusal + prose + late;
-  if (count === 0) return [];
+  const said = refusal + prose;
+  if (said + late === 0) return [];
   const why = `refused ${refusal}, no one score in the answer ${prose}, no answer in time ${late}`;
   return [
-    `${count} of ${answers.length} questions have no score: ${why}. To ask again, delete their lines in answers.jsonl.`,
+    `${said + late} of ${answers.length} questions have no score: ${why}.`,
+    ...(late === 0 ? [] : [`The same command asks the ${late} that were not answered in time again.`]),
+    ...(said === 0
+      ? []
+      : [
+          `${said} are not asked again: for that delete their lines in answers.jsonl, with which what they cost is forgotten, by --max-cost, too.`,
+        ]),
   ];
 }
 
@@ -122,8 +133,8 @@ function estimateLine({ calls, answered, tokens, cost, spent }: JudgingEstimate)
 
 /** "5/15". */
 function priceOf(text: string): JudgePrice {
-  const [input, output, ...more] = text.split('/').map(Number);
-  if (input === undefined || output === undefined || more.length > 0 || !(input >= 0) || !(output >= 0))
+  const [, input, output] = /^(\d*\.?\d+)\/(\d*\.?\d+)$/.exec(text) ?? [];
+  if (input === undefined || output === undefined)
     throw new WrongUse(`--price ${text}: write USD for a million tokens in and out, as --price 5/15`);
-  return { input, output };
+  return { input: Number(input), output: Number(output) };
 }

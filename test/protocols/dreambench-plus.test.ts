@@ -1,7 +1,9 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { noScoreLines } from '../../adapters/cli/evaluate-dreambench';
 import {
   InvalidOptionError,
   JudgeAccessError,
@@ -10,14 +12,8 @@ import {
 } from '../../sdk/errors';
 import * as sdk from '../../sdk/index';
 import { openDreamBench, promptTypeOf } from '../../sdk/protocols/dreambench-data';
-import {
-  type DreamBenchEvaluation,
-  type DreamBenchRequest,
-  evaluateDreamBench,
-} from '../../sdk/protocols/dreambench-plus';
+import { type DreamBenchRequest, evaluateDreamBench } from '../../sdk/protocols/dreambench-plus';
 import { dreamBenchReport, incomparabilities, reportDreamBench } from '../../sdk/protocols/dreambench-report';
-import { judgeScores } from '../../sdk/protocols/judge-scores';
-import type { Answer } from '../../sdk/protocols/judging';
 import { openJudge } from '../../sdk/protocols/openai-judge';
 import { markdownReport } from '../../sdk/reports/markdown';
 import { subjectNames } from '../../sdk/subjects/subjects';
@@ -79,6 +75,15 @@ test('the data: ids as published, in their order, and what is left out', async (
   rmSync(join(data, 'data/captions'), { recursive: true });
   await expect(openDreamBench(data)).rejects.toThrow(InvalidOptionError);
   expect(Array.from({ length: 9 }, (_, i) => promptTypeOf(i)[0]).join('')).toBe('ppppsssii');
+});
+
+test('a link to what is not there is left out by name', async () => {
+  const images = join(data, 'data/images');
+  symlinkSync(join(place.folder, 'nowhere'), join(images, 'object/02.jpg'));
+  symlinkSync(join(place.folder, 'nowhere'), join(images, 'more'));
+  const text = (await openDreamBench(data)).gaps.join('\n');
+  expect(text).toMatch(/object[\\/]02\.jpg is left out: it is a link to what is not there/);
+  expect(text).toMatch(/^more is left out: it is a link/m);
 });
 
 test('learned from one picture, drawn in nine captions, judged, gone on with', {
@@ -144,9 +149,54 @@ test('what judging is certain to fail of is told before anything is learned', as
     /^108 calls of .* cost about \$0\.\d\d, \$0\.00 are spent, and the limit is \$0\.01/,
   );
   expect(place.calls.learned).toEqual([]);
-  // What is drawn may be answered: that is looked at when it is judged.
+  // What was answered costs nothing more.
   await evaluateDreamBench(place.engine, request({ judge: await judge() }));
   expect((await evaluateDreamBench(place.engine, { ...dear, maxCost: 1 })).answers).toHaveLength(108);
+});
+
+test('what is drawn and not judged is priced with what is not drawn', async () => {
+  await evaluateDreamBench(place.engine, request({ subjects: 1 }));
+  // $1 for both questions of a picture.
+  const limits = { price: { input: 0, output: 1e6 / 210 }, runs: 1, maxCost: 12 };
+  const both = evaluateDreamBench(place.engine, request({ judge: await judge(), ...limits }));
+  await expect(both).rejects.toThrow(/^36 calls of .* cost about \$18\.00, \$0\.00 are spent/);
+  expect(place.calls.learned).toHaveLength(1);
+  // Once it is judged, for next to nothing, there is room for the other.
+  const told: (number | null)[] = [];
+  const onEstimate = ({ cost }: { cost: number | null }) => told.push(cost);
+  const first = request({ judge: await judge(), subjects: 1, ...limits });
+  await evaluateDreamBench(place.engine, first, { onEstimate });
+  await evaluateDreamBench(place.engine, request({ judge: await judge(), ...limits }), { onEstimate });
+  expect(told.map((cost) => cost?.toFixed(2))).toEqual(['9.00', '9.00', '9.00', '9.00']);
+});
+
+test('a run that is done is told again without its judge', async () => {
+  const asked = request({ judge: await judge(), subjects: 1, runs: 1 });
+  const { answers } = await evaluateDreamBench(place.engine, asked);
+  expect(answers).toHaveLength(18);
+  await server.close();
+  expect((await evaluateDreamBench(place.engine, asked)).answers).toEqual(answers);
+});
+
+test('a caption that was corrected is drawn anew', async () => {
+  await evaluateDreamBench(place.engine, request({ subjects: 1 }));
+  const file = join(data, 'data/captions/live_subject/animal/00.txt');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('number 3', 'asleep'));
+  const { pictures } = await evaluateDreamBench(place.engine, request({ subjects: 1 }));
+  expect(place.calls.drawn[9 + 3]).toMatchObject({ text: 'A picture of a red panda, asleep' });
+  expect(pictures[3]).toMatchObject({ caption: 'A picture of a red panda, asleep' });
+  const rows = readFileSync(join(place.folder, 'out/pictures.jsonl'), 'utf8').trim().split('\n');
+  expect(new Set(rows.map((row) => JSON.parse(row).file)).size).toBe(18);
+});
+
+test('what is said of questions without a score', () => {
+  const lines = (noScore: object) => noScoreLines({ answers: Array(9), scores: { noScore } } as never).join();
+  expect(lines({ refusal: 0, prose: 0, 'time-out': 0 })).toBe('');
+  const late = lines({ refusal: 0, prose: 0, 'time-out': 2 });
+  expect(late).toMatch(/^2 of 9 questions have no score.*The same command asks the 2 .*in time again\.$/);
+  const prose = lines({ refusal: 1, prose: 3, 'time-out': 0 });
+  expect(prose).toMatch(/4 are not asked again: .*answers\.jsonl.*--max-cost/);
+  expect(prose).not.toMatch(/in time again/);
 });
 
 test('without a judge pictures are drawn and nothing is rated', async () => {
@@ -221,131 +271,19 @@ test('pictures of XL are decoded by the base’s own autoencoder', async () => {
   expect(place.calls.drawn[0]).toMatchObject({ vaePath: null });
 });
 
-describe('the published row', () => {
-  /** All of it, every answer 3, as the published judge gave it. */
-  function whole(): DreamBenchEvaluation {
-    const pictures = Array.from({ length: 1350 }, (_, i) => ({
-      reference: `r${Math.floor(i / 9)}`,
-      prompt: i % 9,
-      caption: '',
-      seed: 42,
-      file: `${i}.png`,
-    }));
-    const answers = [0, 1, 2].flatMap((run) =>
-      pictures.flatMap(({ reference: id, prompt }) =>
-        (['CP', 'PF'] as const).map(
-          (question): Answer => ({
-            key: `${run}${question}${id}${prompt}`,
-            reference: id,
-            category: 'object',
-            prompt,
-            question,
-            run,
-            score: 3,
-            why: null,
-            said: 'Score: 3',
-            model: 'gpt-4o-2024-05-13',
-            tokens: { input: 1, output: 1 },
-            tries: 1,
-            cost: null,
-          }),
-        ),
-      ),
-    );
-    return {
-      about: {
-        base: '/models/sd15',
-        line: 'SD 1',
-        vae: null,
-        preset: 'dreambench-plus-sd15',
-        settings: {},
-        references: 150,
-        complete: true,
-        drawing: { steps: 100, guidanceScale: 7.5 },
-        seed: 42,
-        judge: { endpoint: 'https://api.openai.com/v1', model: 'gpt-4o-2024-05-13', temperature: 1, runs: 3 },
-        versions: {},
-      },
-      gaps: [],
-      pictures,
-      answers,
-      scores: judgeScores(answers),
-      spent: null,
-      stopped: null,
-    };
-  }
-  const text = (evaluation: DreamBenchEvaluation) => markdownReport(dreamBenchReport(evaluation));
-
-  test('stands beside ours where judge, recipe and extent are those', () => {
-    const evaluation = whole();
-    expect(incomparabilities(evaluation)).toEqual([]);
-    expect(text(evaluation)).toContain(
-      '| published: DreamBooth, Stable Diffusion 1.5 | 0.494 | 0.721 | 0.356 |',
-    );
-    // What stands beside it is qualified where it stands.
-    expect(text(evaluation)).toMatch(/0\.356 \|\n\n[^\n]*instructions are this package's own words/);
-    expect(text(evaluation)).toContain('| here | 0.750 ± 0.0000 | 0.750 ± 0.0000 | 0.563 |');
-    const { about } = evaluation;
-    const lora = {
-      ...evaluation,
-      about: { ...about, preset: 'dreambench-plus-sdxl-lora' as const, line: 'SDXL' },
-    };
-    expect(text(lora)).toContain('| 0.598 | 0.865 | 0.517 |');
-  });
-
-  const about = whole().about;
-  const withJudge = (more: object) => ({ ...about, judge: { ...about.judge!, ...more } });
-  test.each<[string, Partial<DreamBenchEvaluation>, RegExp]>([
-    [
-      'another judge',
-      { about: { ...about, judge: { ...about.judge!, model: 'gpt-4o' } } },
-      /The judge is gpt-4o; published: gpt-4o-2024-05-13/,
-    ],
-    [
-      'a judge that is another than it was asked for',
-      { answers: whole().answers.map((answer) => ({ ...answer, model: 'llava' })) },
-      /says that llava answered/,
-    ],
-    ['another recipe', { about: { ...about, preset: 'paper' } }, /by the preset paper/],
-    ['other settings', { about: { ...about, settings: { steps: 9 } } }, /preset's: steps=9/],
-    ['a picture less', { pictures: whole().pictures.slice(1) }, /1350 pictures were judged/],
-    ['an answer less', { answers: whole().answers.slice(1) }, /1349 pictures were judged/],
-    ['a run less', { answers: whole().answers.filter(({ run }) => run < 2) }, /0 pictures were judged/],
-    [
-      'an endpoint that may call its model what it likes',
-      { about: withJudge({ endpoint: 'http://127.0.0.1:8000/v1' }) },
-      /by 127\.0\.0\.1:8000, which may call any model gpt-4o-2024-05-13; published: by OpenAI's/,
-    ],
-    ['another temperature', { about: withJudge({ temperature: 0 }) }, /at temperature 0; published: 1/],
-    [
-      'a single run',
-      { about: withJudge({ runs: 1 }), answers: whole().answers.filter(({ run }) => run === 0) },
-      /means of 1 run; published: of 3/,
-    ],
-    [
-      'another line of bases',
-      { about: { ...about, line: 'SDXL' } },
-      /is SDXL; published: Stable Diffusion 1/,
-    ],
-    ['a base of no line', { about: { ...about, line: null } }, /is of no line that is known/],
-    ['another autoencoder', { about: { ...about, vae: '/vae' } }, /with the autoencoder \/vae/],
-    ['other references', { about: { ...about, complete: false } }, /References are missing/],
-    [
-      'a refusal',
-      {
-        answers: whole().answers.map((answer, i) =>
-          i === 0 ? { ...answer, score: null, why: 'refusal' } : answer,
-        ),
-      },
-      /1 of 8100 questions have no score/,
-    ],
-    ['no judge', { about: { ...about, judge: null } }, /Nobody has judged/],
-  ])('does not with %s, and the report says so', (_, change, why) => {
-    const evaluation = { ...whole(), ...change };
-    expect(incomparabilities(evaluation).join('\n')).toMatch(why);
-    expect(text(evaluation)).toMatch(why);
-    expect(text(evaluation)).not.toMatch(/0\.494|0\.598/);
-  });
+test('which autoencoder was given is told by its bytes', async () => {
+  const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+  const folder = join(place.folder, 'vae');
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'config.json'), '{}');
+  writeFileSync(join(folder, 'diffusion_pytorch_model.safetensors'), 'folder');
+  writeFileSync(join(place.folder, 'vae.safetensors'), 'file');
+  for (const [vae, hash] of [
+    [folder, sha256('folder')],
+    [join(place.folder, 'vae.safetensors'), sha256('file')],
+    ['base', null],
+  ] as const)
+    expect((await evaluateDreamBench(place.engine, request({ subjects: 1, vae }))).about.vaeHash).toBe(hash);
 });
 
 describe('at the terminal', () => {
@@ -382,6 +320,8 @@ describe('at the terminal', () => {
     const limits = ['--max-cost', '1', '--price', '10/30'];
     const { code, out, err } = await run('--judge', server.url, '--runs', '1', ...limits);
     expect(err).toMatch(/Judging takes 18 calls: 0\.0\d M tokens in and 0\.00 M out, about \$0\.[12]\d/);
+    // Nothing is open afterwards that was not before.
+    expect(err.match(/Judging takes/g)).toHaveLength(1);
     // Before the first is learned, together with what is not there.
     expect(err.indexOf('Judging takes')).toBeLessThan(err.indexOf('Learning @'));
     expect(err).toMatch(
@@ -422,8 +362,10 @@ describe('at the terminal', () => {
       expect.stringMatching(/^Error \(judge-access\): The judge at \S+ refuses the key of OPENAI_API_KEY/),
     ]);
     expect(`${out}${err}`).not.toContain('secret');
-    const cheap = await run('--judge', server.url, '--price', 'cheap');
-    expect(cheap).toMatchObject({ code: 2, err: expect.stringMatching(/--price cheap: write USD/) });
+    for (const price of ['cheap', '5/', '/15', '5', '5/15/1', '5/-1']) {
+      const { code: wrong, err: why } = await run('--judge', server.url, '--price', price);
+      expect([wrong, why]).toEqual([2, expect.stringContaining(`--price ${price}: write USD`)]);
+    }
     delete process.env['OPENAI_API_KEY'];
     const missing = await run('--judge-model', 'gpt-4o');
     expect(missing.err).toMatch(/Error \(judge-access\): .*OPENAI_API_KEY is not set/);
