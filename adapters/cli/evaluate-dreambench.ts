@@ -73,7 +73,7 @@ export async function evaluateDreamBenchCommand(
       if (done % 100 === 0 || done === of) output.say(`Judged ${done}/${of}`);
     };
     const done = await sdk.evaluateDreamBench(engine, request, { onEstimate, onAnswer }, run);
-    return { evaluation: done, ...sdk.reportDreamBench(done, folder) };
+    return { evaluation: done, ...(await sdk.reportDreamBench(done, folder)) };
   });
   const { gaps, pictures, scores, stopped } = evaluation;
   for (const gap of [...gaps, ...(stopped === null ? [] : [`Judging ended early: ${stopped}`])])

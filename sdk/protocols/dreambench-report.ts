@@ -1,5 +1,5 @@
 /** DreamBench++ as a report: the published rows stand beside ours only where they may be compared. */
-import type { Report, Table } from '../reports/report';
+import type { Block, Report, Table } from '../reports/report';
 import { lineTable, namedValues } from '../reports/tables';
 import type { PresetName } from '../training/presets';
 import {
@@ -11,6 +11,7 @@ import {
 import type { DreamBenchEvaluation } from './dreambench-plus';
 import { judgeQuestions, type RatedMean } from './judge-scores';
 import { publishedJudge } from './openai-judge';
+import { protocolSheet } from './protocol-sheet';
 import { writeReport } from './write-report';
 
 interface PublishedRow {
@@ -72,10 +73,10 @@ const publishedTemperature = 1;
 const publishedHosts = /(^|\.)(openai\.com|openai\.azure\.com)$/;
 
 /** Writes what was rated into `folder`, as HTML, Markdown and JSON. Throws DiskFullError. */
-export function reportDreamBench(
+export async function reportDreamBench(
   evaluation: DreamBenchEvaluation,
   folder: string,
-): { readonly files: readonly string[] } {
+): Promise<{ readonly files: readonly string[] }> {
   const { about, gaps, scores, spent, stopped, pictures, answers } = evaluation;
   const incomparable = incomparabilities(evaluation);
   const counts = { pictures: pictures.length, answers: answers.length };
@@ -90,7 +91,23 @@ export function reportDreamBench(
     ...counts,
     ratings: answers.map(rating),
   };
-  return { files: writeReport(folder, dreamBenchReport(evaluation), result) };
+  const sheets = await sheetOf(evaluation, folder);
+  return { files: writeReport(folder, dreamBenchReport(evaluation, sheets), result) };
+}
+
+/** One of each kind of prompt: photorealistic, of a style, imaginative. */
+const shownCaptions = [0, 4, 7];
+
+/** A row a reference: a picture of each kind of prompt. */
+function sheetOf({ pictures }: DreamBenchEvaluation, folder: string): Promise<Block[]> {
+  const references = [...new Set(pictures.map(({ reference }) => reference))];
+  const rows = references.map((reference) => ({
+    label: reference,
+    pictures: pictures
+      .filter((picture) => picture.reference === reference && shownCaptions.includes(picture.prompt))
+      .map(({ file, caption }) => ({ file, text: caption })),
+  }));
+  return protocolSheet(folder, 'sheet.png', rows, 'A picture of each kind of prompt.');
 }
 
 const rating = ({
@@ -110,7 +127,7 @@ const rating = ({
 });
 
 /** Exported for its test. */
-export function dreamBenchReport(evaluation: DreamBenchEvaluation): Report {
+export function dreamBenchReport(evaluation: DreamBenchEvaluation, sheets: readonly Block[] = []): Report {
   const { about, gaps, pictures } = evaluation;
   const judge = about.judge === null ? 'nobody has judged' : `judged by ${about.judge.model}`;
   return {
@@ -128,6 +145,7 @@ export function dreamBenchReport(evaluation: DreamBenchEvaluation): Report {
       },
       { heading: 'Without a score', blocks: [noScoreTable(evaluation)] },
       { heading: 'Gaps', blocks: [lineTable(gaps)] },
+      ...(sheets.length > 0 ? [{ heading: 'Pictures', blocks: sheets }] : []),
       { heading: 'How it was made', blocks: [madeTable(evaluation)] },
     ],
   };

@@ -130,7 +130,7 @@ test('learned from one picture, drawn in nine captions, judged, gone on with', {
     rated: 36,
   });
 
-  const { files } = reportDreamBench(evaluation, join(place.folder, 'out'));
+  const { files } = await reportDreamBench(evaluation, join(place.folder, 'out'));
   const text = readFileSync(files[1]!, 'utf8');
   expect(text).toContain('2 of 150 references');
   expect(text).toContain("The judge's instructions are this package's own words");

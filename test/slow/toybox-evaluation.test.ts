@@ -28,7 +28,7 @@ test('a subject is learned, and without prior preservation its class goes with i
       arms: ['class-images', 'no-prior'],
       seeds: 1,
       sweeps: 0,
-      settings: { steps: 300, classImages: 32 },
+      settings: { steps: 300, classImages: 32, drawSteps: 10 },
     },
     ({ arm, report, seconds }) => {
       reports.set(arm, report);
