@@ -5,6 +5,7 @@ import { autoencoderFolder } from './autoencoder-files';
 import { isSingleFile } from './checkpoint';
 import { checkpointDirectory, componentClasses } from './diffusers-folder';
 import { readJsonFile } from './json-file';
+import { preprocessorConfigOf } from './preprocessor-config';
 
 const readWhole = 2 ** 22;
 const samples = 256;
@@ -42,11 +43,16 @@ export function autoencoderFingerprint(path: string): string {
   return hash.digest('hex');
 }
 
-/** Likewise of a file, or of a folder with configs and weights of one network. */
+/**
+ * Likewise of a file, or of a folder with configs and weights of one network, and of the preprocessor_config.json that
+ * holds for it: of pictures that are prepared otherwise it says something else.
+ */
 export function networkFingerprint(path: string): string {
   const hash = createHash('sha256');
   if (statSync(path).isDirectory()) addFolder(hash, 'network', path);
   else addFile(hash, 'network', realpathSync(path));
+  const preprocessor = preprocessorConfigOf(path);
+  if (preprocessor !== undefined) addFile(hash, 'preprocessor', realpathSync(preprocessor));
   return hash.digest('hex');
 }
 

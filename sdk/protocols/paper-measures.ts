@@ -56,7 +56,8 @@ export interface PaperMeasuring {
 
 /**
  * A photo and a prompt through each encoder, so that one that does not fit is told before hours of drawing. LPIPS is
- * opened alone: it would take the photo in its own size. Rejects with what `embed` of the engine does.
+ * opened alone: it takes pictures in their own size, and a photo's are millions of pixels. Rejects with what `embed` of
+ * the engine does.
  */
 export async function tryEncoders(
   engine: Engine,
@@ -67,7 +68,7 @@ export async function tryEncoders(
   for (const kind of paperEncoderKinds) {
     const path = encoders[kind];
     if (path === undefined) continue;
-    const pictures = photos.slice(0, 1);
+    const pictures = kind === 'lpips' ? [] : photos.slice(0, 1);
     const texts = kind === 'clip' ? [classPrompt(className)] : [];
     await engine.embed({ encoder: { kind, path }, pictures, texts }, run);
   }

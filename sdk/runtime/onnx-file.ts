@@ -5,8 +5,12 @@ import { InvalidOptionError, MissingFileError, UnsupportedModelError } from '../
 
 export interface OnnxFile {
   /** The sides of a picture that it takes; null where any are. */
-  readonly side: number | null;
-  /** Planes of a picture [3, height, width], to its row of numbers. Rejects with InvalidOptionError for other sides. */
+  readonly height: number | null;
+  readonly width: number | null;
+  /**
+   * Planes of a picture [3, height, width], to its row of numbers. Rejects with InvalidOptionError for other sides, and
+   * UnsupportedModelError where what comes out is no such row.
+   */
   run(planes: Float32Array, height: number, width: number): Promise<Float32Array>;
   release(): Promise<void>;
 }
@@ -30,7 +34,8 @@ export async function openOnnxFile(path: string, threads: number | null): Promis
   const output = embeddings.find((name) => session.outputNames.includes(name)) ?? session.outputNames[0]!;
   const { height, width } = pictureSides(session, output, path);
   return {
-    side: height,
+    height,
+    width,
     async run(planes, rows, columns) {
       if ((height ?? rows) !== rows || (width ?? columns) !== columns)
         throw new InvalidOptionError(
@@ -38,9 +43,22 @@ export async function openOnnxFile(path: string, threads: number | null): Promis
           `${path} takes pictures of ${width ?? 'any'} × ${height ?? 'any'} pixels, and this one has ${columns} × ${rows}: give pictures of its size, or an encoder exported for any.`,
         );
       const tensor = new ort.Tensor('float32', planes, [1, 3, rows, columns]);
-      const result = (await session.run({ [session.inputNames[0]!]: tensor }, [output]))[output]!;
+      const results = await session
+        .run({ [session.inputNames[0]!]: tensor }, [output])
+        .catch((cause: unknown) => {
+          throw new UnsupportedModelError(
+            `${path} does not run on a picture of ${columns} × ${rows} pixels (${(cause as Error).message.split('\n')[0]}): export it for pictures of that size.`,
+            { cause },
+          );
+        });
+      const { data, dims } = results[output]!;
+      const length = dims.at(-1);
+      if (dims[0] !== 1 || (dims.length !== 2 && dims.length !== 3) || length === undefined)
+        throw new UnsupportedModelError(
+          `${path} gives ${output} of [${dims.join(', ')}], not an embedding of [1, numbers] or [1, tokens, numbers]: export the network up to one, by the name of ${embeddings.join(' or ')}.`,
+        );
       // Of tokens the first stands for the picture.
-      return (result.data as Float32Array).slice(0, result.dims.at(-1)!);
+      return (data as Float32Array).slice(0, length);
     },
     release: () => session.release(),
   };

@@ -6,7 +6,7 @@ import { openComponentWeights } from '../checkpoint/component-weights';
 import { isJsonObject, readJsonFile } from '../checkpoint/json-file';
 import { openSafetensors } from '../checkpoint/safetensors';
 import { openTokenizerFiles } from '../checkpoint/tokenizer-files';
-import { InvalidOptionError, MissingFileError } from '../errors';
+import { InvalidOptionError, MissingFileError, UnsupportedModelError } from '../errors';
 import { direction, featureCentre } from '../evaluation/features';
 import { createOracle } from '../evaluation/oracle';
 import { believedScene } from '../evaluation/oracle-reading';
@@ -25,7 +25,13 @@ import { createClipTokenizer } from '../tokenizers/clip-bpe';
 import type { CaptionClauses } from '../toybox/captions';
 import { createWorldPictures } from '../toybox/pretraining-data';
 import { PICTURE_SIZE } from '../toybox/renderer';
-import { type PublishedKind, preparationOf, published } from './picture-preparation';
+import {
+  type PublishedKind,
+  preparationFault,
+  preparationOf,
+  preparationWords,
+  published,
+} from './picture-preparation';
 
 export const encoderKinds = ['dino', 'clip', 'lpips', 'dreamsim', 'oracle'] as const;
 export type EncoderKind = (typeof encoderKinds)[number];
@@ -40,7 +46,7 @@ export interface EncoderFile {
 }
 
 export interface PictureEncoder {
-  /** What it is, as a table of results has to say: kind, size, layers. */
+  /** What it is, as a table of results has to say: kind, size, layers, and how it is given pictures. */
   readonly description: string;
   /** In no particular length: metrics take directions. LPIPS: the squared distance of two is the metric. */
   embedPictures(pictures: readonly RgbImage[]): Promise<Float32Array[]>;
@@ -54,11 +60,15 @@ export interface PictureEncoder {
 /** Pictures at a time. */
 const batch = 8;
 
-/** Throws MissingFileError, UnsupportedModelError, UnsupportedConfigError, MissingWeightError, WeightShapeError. */
+/**
+ * What `onWarning` is told does not stop it. Throws MissingFileError, UnsupportedModelError, UnsupportedConfigError,
+ * MissingWeightError, WeightShapeError.
+ */
 export async function openPictureEncoder(
   { kind, path }: EncoderFile,
   createSession: CreateSession,
   threads: number | null,
+  onWarning: (message: string) => void,
 ): Promise<PictureEncoder> {
   if (!existsSync(path))
     throw new MissingFileError(
@@ -66,7 +76,7 @@ export async function openPictureEncoder(
       `There is no encoder at ${path}: give a folder with config.json and weights, or an ONNX file.`,
     );
   if (kind === 'oracle') return oracleEncoder(path, createSession);
-  if (path.endsWith('.onnx')) return onnxEncoder(kind, path, threads);
+  if (path.endsWith('.onnx')) return onnxEncoder(kind, path, threads, onWarning);
   if (kind === 'lpips') return lpipsEncoder(path, createSession);
   if (kind === 'dreamsim')
     throw new InvalidOptionError('encoder', `dreamsim=${path}: DreamSim is taken as an ONNX file alone.`);
@@ -74,24 +84,43 @@ export async function openPictureEncoder(
   const config = readJsonFile(join(folder, 'config.json'), 'it says how the encoder is built');
   const tensors = openComponentWeights(folder);
   return kind === 'dino'
-    ? dinoEncoder(folder, config, tensors, createSession)
+    ? dinoEncoder(folder, config, tensors, createSession, onWarning)
     : clipEncoder(folder, config, tensors, createSession);
 }
+
+/** What an ONNX file of LPIPS that takes pictures of any size is tried with. */
+const usualSide = 224;
 
 async function onnxEncoder(
   kind: PublishedKind,
   path: string,
   threads: number | null,
+  onWarning: (message: string) => void,
 ): Promise<PictureEncoder> {
   const file = await openOnnxFile(path, threads);
-  const preparation = preparationOf(kind, path, file.side);
+  const preparation = preparationOf(kind, path, file.height);
+  const embed = async (planes: Float32Array, height: number, width: number): Promise<Float32Array> => {
+    const row = await file.run(planes, height, width);
+    if (kind === 'lpips' && row.length < height * width)
+      throw new UnsupportedModelError(
+        `${path} gives ${row.length} numbers for a picture of ${width} × ${height} pixels, and LPIPS compares features of every place: give the package's weights as a .safetensors file, or the export of a network whose squared distances are LPIPS.`,
+      );
+    return row;
+  };
+  // On a black picture, so that what gives no embedding is told when it is opened.
+  const [height, width] = [
+    preparation.crop ?? file.height ?? usualSide,
+    preparation.crop ?? file.width ?? usualSide,
+  ];
+  await embed(new Float32Array(3 * height * width), height, width);
+  warnOf(kind, path, preparation, onWarning);
   return {
-    description: `${kind} (${path.split(/[\\/]/).at(-1)})`,
+    description: `${kind} (${path.split(/[\\/]/).at(-1)}; ${preparationWords(preparation)})`,
     async embedPictures(pictures) {
       const rows: Float32Array[] = [];
       for (const picture of pictures) {
         const { planes, height, width } = preprocess(picture, preparation);
-        rows.push(await file.run(planes, height, width));
+        rows.push(await embed(planes, height, width));
       }
       return rows;
     },
@@ -100,11 +129,22 @@ async function onnxEncoder(
   };
 }
 
+function warnOf(
+  kind: PublishedKind,
+  path: string,
+  preparation: Preprocessing,
+  onWarning: (message: string) => void,
+): void {
+  const fault = preparationFault(kind, path, preparation);
+  if (fault !== undefined) onWarning(fault);
+}
+
 async function dinoEncoder(
   folder: string,
   json: Readonly<Record<string, unknown>>,
   tensors: ReadonlyMap<string, StoredTensor>,
   createSession: CreateSession,
+  onWarning: (message: string) => void,
 ): Promise<PictureEncoder> {
   const type = json['model_type'];
   if (typeof type === 'string' && type !== 'vit')
@@ -116,8 +156,9 @@ async function dinoEncoder(
   const { imageSize, patchSize, layers, hiddenSize } = config;
   const run = await batched(imageSize, tensors, createSession, (w, pictures) => dino(w, config, pictures));
   const preparation = preparationOf('dino', folder, imageSize);
+  warnOf('dino', folder, preparation, onWarning);
   return {
-    description: `DINO ViT/${patchSize}, ${layers} layers of ${hiddenSize}`,
+    description: `DINO ViT/${patchSize}, ${layers} layers of ${hiddenSize} (${preparationWords(preparation)})`,
     embedPictures: (pictures) => run.embed(pictures, preparation),
     embedTexts: () => noTexts('DINO'),
     release: run.release,
@@ -155,7 +196,7 @@ async function clipEncoder(
   const tokenizer = createClipTokenizer(hasTokenizer ? openTokenizerFiles(folder) : clipVocabulary());
   const preparation = preparationOf('clip', folder, vision.imageSize);
   return {
-    description: `CLIP ViT/${vision.patchSize}, ${vision.layers} layers of ${vision.hiddenSize}`,
+    description: `CLIP ViT/${vision.patchSize}, ${vision.layers} layers of ${vision.hiddenSize} (${preparationWords(preparation)})`,
     embedPictures: (pictures) => run.embed(pictures, preparation),
     async embedTexts(texts) {
       const rows: Float32Array[] = [];
@@ -180,7 +221,12 @@ async function clipEncoder(
 
 async function lpipsEncoder(path: string, createSession: CreateSession): Promise<PictureEncoder> {
   const { tensors } = openSafetensors(path);
-  let loaded: { readonly size: string; readonly run: Awaited<ReturnType<typeof batched>> } | undefined;
+  const at = async (height: number, width: number) => ({
+    size: `${width} × ${height}`,
+    run: await batched([height, width], tensors, createSession, lpips),
+  });
+  // At the smallest size, so that what is no LPIPS is told without a picture.
+  let loaded: Awaited<ReturnType<typeof at>> | undefined = await at(smallestLpips, smallestLpips);
   return {
     description: 'LPIPS 0.1 on AlexNet',
     async embedPictures(pictures) {
@@ -201,8 +247,7 @@ async function lpipsEncoder(path: string, createSession: CreateSession): Promise
       if (loaded?.size !== wanted) {
         await loaded?.run.release();
         loaded = undefined;
-        const run = await batched([first.height, first.width], tensors, createSession, lpips);
-        loaded = { size: wanted, run };
+        loaded = await at(first.height, first.width);
       }
       return loaded.run.embed(pictures, published.lpips);
     },

@@ -1,7 +1,6 @@
 /** How a published network takes its pictures: as the file beside it says, else as its authors prepared them. */
-import { existsSync, statSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
 import { isJsonObject, readJsonFile } from '../checkpoint/json-file';
+import { preprocessorConfigOf } from '../checkpoint/preprocessor-config';
 import { InvalidOptionError } from '../errors';
 import type { Preprocessing } from '../images/preprocess';
 import { readModelConfig } from '../models/config';
@@ -52,11 +51,42 @@ export function preparationOf(kind: PublishedKind, path: string, side: number | 
   return preparation;
 }
 
-/** ONNX files are often published in a folder `onnx` of the model's own. */
-function preprocessorConfigOf(path: string): string | undefined {
-  const folder = statSync(path).isDirectory() ? path : dirname(path);
-  const folders = basename(folder) === 'onnx' ? [folder, dirname(folder)] : [folder];
-  return folders.map((one) => join(one, 'preprocessor_config.json')).find((file) => existsSync(file));
+/** As a table of results has to say. */
+export function preparationWords({ shorterSide, crop, filter, ...channels }: Preprocessing): string {
+  const cut = `${crop} × ${crop}`;
+  const size =
+    crop === null
+      ? 'as they are'
+      : shorterSide === null
+        ? `${filter} to ${cut}, uncut`
+        : `shorter side ${filter} to ${shorterSide}, ${cut} cut out`;
+  return `pictures ${size}, ${channelWords(channels)}`;
+}
+
+function channelWords({ mean, std }: Channels): string {
+  const known = (
+    [
+      ['ImageNet', imageNet],
+      ['CLIP', openAi],
+    ] as const
+  ).find(([, channels]) => isNear({ mean, std }, channels));
+  return known ? `mean and std of ${known[0]}` : `mean ${mean.join(' ')}, std ${std.join(' ')}`;
+}
+
+const isNear = (one: Channels, other: Channels): boolean =>
+  [...one.mean, ...one.std].every((value, i) => Math.abs(value - [...other.mean, ...other.std][i]!) < 1e-4);
+
+/**
+ * What is wrong with how the file beside an encoder has pictures prepared; undefined: nothing. The first revision of
+ * DINO's on Hugging Face has 0.5 for every mean and std, as ViT's has.
+ */
+export function preparationFault(
+  kind: PublishedKind,
+  path: string,
+  preparation: Preprocessing,
+): string | undefined {
+  if (kind !== 'dino' || isNear(preparation, imageNet)) return undefined;
+  return `${preprocessorConfigOf(path)} has pictures prepared with ${channelWords(preparation)}, and DINO was trained with those of ImageNet: its figures compare with no others. Take the model's later preprocessor_config.json, or remove it to have them prepared as DINO's authors do.`;
 }
 
 function atSide(usual: Preprocessing, side: number | null): Preprocessing {

@@ -31,7 +31,7 @@ const read = 32;
 export const runEmbedding: RunEmbedding = async ({ encoder: file, pictures, texts }, context) => {
   const { signal, onProgress, onWarning, loadedModels, threads } = context;
   const encoder = await loadedModels.get(`encoder ${file.kind} ${file.path}`, () =>
-    openPictureEncoder(file, sessionsOf(context), threads),
+    openPictureEncoder(file, sessionsOf(context), threads, onWarning),
   );
   const steps = pictures.length + texts.length;
   onProgress({ phase: 'measure', step: 0, steps });

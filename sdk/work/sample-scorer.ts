@@ -35,7 +35,10 @@ export async function createSampleScorer(
 ): Promise<SampleScorer> {
   const opened = new Map<EncoderFile['kind'], PictureEncoder>();
   for (const encoder of encoders) {
-    opened.set(encoder.kind, await openPictureEncoder(encoder, sessionsOf(context), context.threads));
+    opened.set(
+      encoder.kind,
+      await openPictureEncoder(encoder, sessionsOf(context), context.threads, context.onWarning),
+    );
   }
   const pick = (...kinds: EncoderFile['kind'][]) =>
     kinds.map((kind) => opened.get(kind)).find((one) => one !== undefined)!;

@@ -344,6 +344,20 @@ test('what is no encoder, no photo or no folder to write is told before anything
     throw new InvalidOptionError('encoder', 'dino is none');
   };
   await expect(card()).rejects.toThrow('dino is none');
+  // LPIPS takes pictures in their own size, and a photo's is a camera's.
+  const asked: unknown[] = [];
+  engine.embed = async (request) => {
+    asked.push([request.encoder.kind, request.pictures.length]);
+    if (request.encoder.kind === 'lpips') throw new InvalidOptionError('encoder', 'lpips is none');
+    return embed(request);
+  };
+  const all = [...encoders, { kind: 'lpips', path: 'lpips' } as const];
+  await expect(card({ with: all })).rejects.toThrow('lpips is none');
+  expect(asked).toEqual([
+    ['dino', 1],
+    ['clip', 1],
+    ['lpips', 0],
+  ]);
   engine.embed = embed;
   writeFileSync(join(engine.home.folder, 'file'), '');
   await expect(card({ out: 'file' })).rejects.toMatchObject({ code: 'unwritable-path' });

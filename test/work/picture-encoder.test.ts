@@ -11,7 +11,7 @@ import {
   promptCosine,
   squaredDistance,
 } from '../../sdk/evaluation/embedding-metrics';
-import { Graph } from '../../sdk/graph/graph';
+import { Graph, type Value } from '../../sdk/graph/graph';
 import { writeOnnxModel } from '../../sdk/graph/onnx-model';
 import { op } from '../../sdk/graph/operators';
 import { preprocess } from '../../sdk/images/preprocess';
@@ -145,6 +145,60 @@ test('the metrics over all of these', async () => {
   expect(apart([Object.values(ours)], [Object.values(metrics)])).toBeLessThan(tolerance);
 });
 
+describe('how pictures are prepared is said', () => {
+  const imageNet = { image_mean: [0.485, 0.456, 0.406], image_std: [0.229, 0.224, 0.225] };
+  /** The description of the fixture's network with such a file, and what is warned of. */
+  async function opened(kind: 'dino' | 'clip', config: Readonly<Record<string, unknown>>, file = '') {
+    const path = join(mkdtempSync(join(folder, 'said-')), 'network');
+    cpSync(kind === 'dino' ? dino : clip, path, { recursive: true });
+    writeFileSync(join(path, 'preprocessor_config.json'), JSON.stringify(config));
+    const warnings: string[] = [];
+    const { encoder } = await engine.embed(
+      { encoder: { kind, path: join(path, file) }, pictures: [], texts: [] },
+      {
+        onProgress(event) {
+          if (event.kind === 'warning-found') warnings.push(event.message);
+        },
+      },
+    );
+    return { encoder, warnings };
+  }
+  const processor = { image_processor_type: 'ViTImageProcessor', size: { height: 32, width: 32 } };
+
+  test("as DINO's authors do where no file says otherwise", async () => {
+    const { encoder } = await embed('dino', bareDino, []);
+    expect(encoder).toMatch(
+      /^DINO ViT\/\d+, \d layers of 32 \(pictures shorter side bicubic to 37, 32 × 32 cut out, mean and std of ImageNet\)$/,
+    );
+  });
+
+  test.each(['', 'model.onnx'])(
+    'as the file beside it says, with a warning of a mean of 0.5: %s',
+    async (file) => {
+      expect(await opened('dino', { ...processor, ...imageNet }, file)).toEqual({
+        encoder: expect.stringContaining('pictures bilinear to 32 × 32, uncut, mean and std of ImageNet)'),
+        warnings: [],
+      });
+      expect(await opened('dino', processor, file)).toEqual({
+        encoder: expect.stringContaining('uncut, mean 0.5 0.5 0.5, std 0.5 0.5 0.5)'),
+        warnings: [
+          expect.stringMatching(/preprocessor_config\.json has pictures prepared with mean 0\.5 .*ImageNet/),
+        ],
+      });
+    },
+  );
+
+  test('CLIP is not DINO', async () => {
+    const config = { ...processor, do_center_crop: false };
+    expect(await opened('clip', config)).toEqual({
+      encoder: expect.stringContaining(
+        '(pictures bilinear to 32 × 32, uncut, mean 0.5 0.5 0.5, std 0.5 0.5 0.5)',
+      ),
+      warnings: [],
+    });
+  });
+});
+
 describe('preprocessor_config.json', () => {
   let count = 0;
   /** Where a file of that content lies, alone in its folder. */
@@ -250,9 +304,55 @@ describe('preprocessor_config.json', () => {
 });
 
 describe('what cannot be compared', () => {
+  /** An ONNX file that makes of a picture what `network` does. */
+  function exported(
+    name: string,
+    shape: readonly number[],
+    network: (pictures: Value) => Value,
+    dtype: 'float32' | 'int64' = 'float32',
+  ): string {
+    const input = op.Cast(new Graph().input('pictures', dtype, shape), { to: 'float32' });
+    const path = join(folder, `${name}.onnx`);
+    writeFileSync(path, writeOnnxModel({ embedding: network(input) }, (file) => file).bytes);
+    return path;
+  }
+
+  test.each([
+    ['a map of every place', [1, 3, 8, 8], (x: Value) => op.Relu(x), '[1, 3, 8, 8]'],
+    ['a row without a picture', [1, 3, 8, 8], (x: Value) => op.Reshape(x, { shape: [192] }), '[192]'],
+    ['rows of a picture', [1, 3, 8, 8], (x: Value) => op.Reshape(x, { shape: [3, 64] }), '[3, 64]'],
+  ] as const)('an ONNX file that gives %s, told without a picture', async (name, shape, network, found) => {
+    const path = exported(name, shape, network);
+    for (const kind of ['dino', 'lpips'] as const) {
+      await expect(embed(kind, path, [])).rejects.toThrow(
+        expect.objectContaining({
+          code: 'unsupported-model',
+          message: expect.stringContaining(` of ${found}, not an embedding of [1, numbers]`),
+        }),
+      );
+    }
+  });
+
+  test('an ONNX file of another network as LPIPS, told without a picture', async () => {
+    await expect(embed('lpips', bareOnnx, [])).rejects.toThrow(
+      expect.objectContaining({
+        code: 'unsupported-model',
+        message: expect.stringMatching(/gives 32 numbers for a picture of 32 × 32 pixels, and LPIPS/),
+      }),
+    );
+  });
+
+  test('weights that are not those of LPIPS, told without a picture', async () => {
+    await expect(embed('lpips', join(dino, 'model.safetensors'), [])).rejects.toThrow(
+      expect.objectContaining({ code: 'missing-weight' }),
+    );
+    expect(await embed('lpips', lpips, [])).toMatchObject({ pictures: [], texts: [] });
+  });
+
   test('an ONNX file takes pictures as they are, of another size', async () => {
-    await expect(embed('lpips', bareOnnx, [fileOf('portrait')])).rejects.toThrow(
-      `${bareOnnx} takes pictures of 32 × 32 pixels, and this one has 45 × 61`,
+    const path = exported('flat', [1, 3, 32, 32], (x) => op.Reshape(x, { shape: [1, -1] }));
+    await expect(embed('lpips', path, [fileOf('portrait')])).rejects.toThrow(
+      `${path} takes pictures of 32 × 32 pixels, and this one has 45 × 61`,
     );
   });
 
