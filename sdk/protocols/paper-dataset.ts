@@ -27,15 +27,19 @@ export async function openPaperDataset(folder: string): Promise<PaperDataset> {
     throw new MissingFileError(folder, `There is no folder ${folder}: name a checkout of google/dreambooth.`);
   const subjects: PaperPhotos[] = [];
   const gaps: string[] = [];
+  let broken: string | undefined;
   for (const subject of paperSubjects) {
     const own = join(root, subject.name);
     const files = isFolder(own) ? readdirSync(own).filter(isPicture).sort() : [];
     const photos: string[] = [];
+    const unread: string[] = [];
     for (const file of files) {
       const problem = await unreadable(join(own, file));
       if (problem === undefined) photos.push(join(own, file));
-      else gaps.push(`${subject.name}/${file} cannot be read and is left out`);
+      else unread.push(`${subject.name}/${file} is left out: ${problem.replace(/\.$/, '')}`);
     }
+    broken ??= unread[0];
+    gaps.push(...unread);
     if (files.length === 0) gaps.push(`${subject.name} is missing: no picture in ${own}`);
     else if (photos.length === 0) gaps.push(`${subject.name} is left out: none of its pictures can be read`);
     else {
@@ -44,7 +48,6 @@ export async function openPaperDataset(folder: string): Promise<PaperDataset> {
         gaps.push(`${subject.name} has ${files.length} pictures; ${subject.pictures} were published`);
     }
   }
-  const broken = gaps.find((gap) => gap.includes('cannot be read'));
   if (subjects.length === 0)
     throw new InvalidOptionError(
       'data',

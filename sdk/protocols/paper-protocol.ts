@@ -13,13 +13,14 @@ import type { RunOptions } from '../jobs/run-options';
 import { packageVersions } from '../jobs/versions';
 import { subjectWords } from '../subjects/prompt';
 import { deleteSubject, subjectExists } from '../subjects/subjects';
-import type { PresetName } from '../training/presets';
+import { effectiveSettings, type PresetName, type TrainingSettings } from '../training/presets';
 import type { PersonalizationSettings } from '../work/personalization-settings';
 import { type Drawing, drawMissing, isDrawn } from './draw-missing';
 import { baseContents, fileHash, fingerprint } from './fingerprint';
 import { tellGaps } from './gaps';
 import { type JsonLines, openJsonLines } from './json-lines';
 import { openPaperDataset, type PaperDataset, type PaperPhotos } from './paper-dataset';
+import { paperIdentifiers } from './paper-identifiers';
 import { measurePaper, type PaperEncoders, type PaperMeasure, tryEncoders } from './paper-measures';
 import { classPrompt, paperPrompt, paperPrompts, paperSubjects } from './paper-prompts';
 import { type PaperArm, type PaperPicture, type PaperTrial, paperArms, wantedPictures } from './paper-trial';
@@ -68,6 +69,8 @@ export interface PaperEvaluation {
     readonly classPictures: number;
     readonly drawing: Drawing;
     readonly withIdentifier: boolean;
+    /** The rare word of each of the thirty, by its name; empty where the settings name subjects without. */
+    readonly identifiers: Readonly<Record<string, string>>;
     readonly subjects: readonly string[];
     readonly versions: Readonly<Record<string, string>>;
   };
@@ -142,18 +145,24 @@ function settled(
     if (!Number.isSafeInteger(value) || value < 1)
       throw new InvalidOptionError(name, `${name} is ${value}: give one or more.`);
   }
-  const { preset: _, ...own } = settings;
+  const { preset: given = 'paper', ...own } = settings;
+  const preset = request.preset ?? given;
+  const seed = request.seed ?? 0;
+  const base = baseName(engine.home, request.base);
+  const { rareIdentifier, kind } = effectiveSettings(preset, own as Partial<TrainingSettings>);
   return {
-    base: baseName(engine.home, request.base),
+    base,
     vae: autoencoderPath(request.vae),
-    preset: request.preset ?? settings.preset ?? 'paper',
+    preset,
     settings: own,
     arms,
-    seed: request.seed ?? 0,
+    seed,
     pictures,
     classPictures,
     drawing: request.drawing ?? {},
     withIdentifier: request.withIdentifier ?? false,
+    // An embedding is a word of its own.
+    identifiers: rareIdentifier && kind !== 'embedding' ? paperIdentifiers(base, seed) : {},
     versions: packageVersions(),
   };
 }
@@ -185,7 +194,9 @@ async function learnAndDraw(
 ): Promise<PaperTrial> {
   const { base, vae, on, preset, seed, drawing, pictures } = about;
   const settings: PersonalizationSettings = { ...about.settings, preset, prior: arm };
-  const how = fingerprint([on, seed, settings, subject.className, subject.photos.map(fileHash)]);
+  const identifier = about.identifiers[subject.name];
+  const photos = subject.photos.map(fileHash);
+  const how = fingerprint([on, seed, identifier, settings, subject.className, photos]);
   const name = `paper-${subject.name}-${arm}-${how}`;
   // Which seeds a prompt has follows from how many pictures each gets.
   const drawn = fingerprint([how, drawing, pictures]);
@@ -201,6 +212,7 @@ async function learnAndDraw(
         base,
         seed,
         settings,
+        ...(identifier !== undefined && { identifier }),
         ...(vae !== null && { vae }),
       },
       run,

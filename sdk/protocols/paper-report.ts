@@ -2,6 +2,9 @@
 import { bootstrap, type Interval, signCounts } from '../evaluation/statistics';
 import type { Report, Table } from '../reports/report';
 import { lineTable, namedValues } from '../reports/tables';
+import { effectiveSettings, type TrainingSettings } from '../training/presets';
+import { classImageScheduler } from '../work/class-images';
+import { preparationWords, published } from '../work/picture-preparation';
 import { type PaperEncoderKind, type PaperMeasure, type PaperMetric, paperMetrics } from './paper-measures';
 import { paperSubjects } from './paper-prompts';
 import type { PaperEvaluation } from './paper-protocol';
@@ -75,7 +78,12 @@ export function paperReport(evaluation: PaperEvaluation): Report {
       { heading: 'Gaps', blocks: [lineTable(gaps)] },
       ...about.arms.map((arm) => ({
         heading: `Subject by subject, ${armWords[arm].replace('here: ', '')}`,
-        blocks: [subjectTable(measures.filter((measure) => measure.arm === arm))],
+        blocks: [
+          subjectTable(
+            about,
+            measures.filter((measure) => measure.arm === arm),
+          ),
+        ],
       })),
       { heading: 'How it was made', blocks: [settingsTable(evaluation)] },
     ],
@@ -149,14 +157,18 @@ function pairedTable({ measures }: PaperEvaluation): Table {
   };
 }
 
-const subjectTable = (measures: readonly PaperMeasure[]): Table => {
+const subjectTable = (
+  { identifiers }: PaperEvaluation['about'],
+  measures: readonly PaperMeasure[],
+): Table => {
   const metrics = Object.keys(paperMetrics) as PaperMetric[];
   return {
     kind: 'table',
-    columns: ['', 'class', 'photos', 'pictures', 'of the class', ...metrics],
+    columns: ['', 'class', 'identifier', 'photos', 'pictures', 'of the class', ...metrics],
     rows: measures.map(({ subject, values, photos, pictures, classPictures }) => [
       subject,
       paperSubjects.find(({ name }) => name === subject)!.className,
+      identifiers[subject] ?? '–',
       String(photos),
       String(pictures),
       String(classPictures),
@@ -193,15 +205,27 @@ const encodersOf = (measures: readonly PaperMeasure[]): Partial<Record<PaperEnco
 
 /** What keeps a row of ours from being the paper's. Exported for its test. */
 export function differences({ about, gaps, measures }: PaperEvaluation): string[] {
-  const { base, vae, preset, settings, subjects, pictures, drawing, withIdentifier } = about;
+  const { base, vae, preset, settings, arms, subjects, identifiers, pictures, drawing, withIdentifier } =
+    about;
+  const { classGuidanceScale } = effectiveSettings(preset, settings as Partial<TrainingSettings>);
   const encoders = encodersOf(measures);
   const measured = new Set(measures.map(({ subject }) => subject)).size;
   const lines = [
     `Base: ${base}. The paper names Imagen and Stable Diffusion, and no version of it; table 3 is of Imagen.`,
-    'The paper states no sampler, steps, guidance, batch size or optimiser: those here are of the preset and the base.',
+    'The paper states no sampler, steps or guidance of the pictures that are compared, no batch size and no optimiser: those here are of the preset and the base.',
+    ...(arms.includes('images')
+      ? [
+          `Class images are drawn by ${classImageScheduler}, which adds no noise on the way, at guidance ${classGuidanceScale}; the paper: by an ancestral sampler, its steps and guidance not stated.`,
+        ]
+      : []),
+    ...(Object.keys(identifiers).length > 0
+      ? [
+          "Identifiers are rare words of the base's tokenizer, one a subject, named in the tables below; the paper's are not published.",
+        ]
+      : []),
     encoders.dino === undefined
       ? 'DINO and PRES are not measured: no encoder was given.'
-      : `DINO and PRES by ${encoders.dino}; the paper: ViT-S/16 (12 layers of 384).`,
+      : `DINO and PRES by ${encoders.dino}; the paper: ViT-S/16 (12 layers of 384), which DINO's own code gives ${preparationWords(published.dino)}.`,
     encoders.clip === undefined
       ? 'CLIP-I and CLIP-T are not measured: no encoder was given.'
       : `CLIP-I and CLIP-T by ${encoders.clip}; the paper does not say which CLIP it took.`,

@@ -14,7 +14,8 @@ import type { TrainingSettings } from '../training/presets';
 import { latentSize, loadPipeline, type OpenedBase } from './loaded-base';
 import type { WorkContext } from './work-context';
 
-const scheduler = 'dpmpp_2m_karras';
+/** What class images are drawn with, whatever draws other pictures. */
+export const classImageScheduler = 'dpmpp_2m_karras';
 
 /** What the prior wants: pictures in the sizes of the photos, of each size its photos' share, of each prompt as many. */
 function wantedImages(
@@ -139,7 +140,7 @@ export async function classImages(
         prompts: indices.map(() => [tokens]),
         negativePrompt: null,
         seeds: indices,
-        scheduler,
+        scheduler: classImageScheduler,
         steps,
         guidanceScale,
         loras: [],
@@ -164,7 +165,15 @@ function cacheFolder(
 ): string {
   const shape = width === height ? { side: width } : { width, height };
   const made = {
-    ...{ fingerprint: contents, prompt, ...shape, steps, guidanceScale, scheduler, batch },
+    ...{
+      fingerprint: contents,
+      prompt,
+      ...shape,
+      steps,
+      guidanceScale,
+      scheduler: classImageScheduler,
+      batch,
+    },
     ...(clipSkip === 0 ? {} : { clipSkip }),
   };
   const key = createHash('sha256').update(JSON.stringify(made)).digest('hex').slice(0, 24);

@@ -38,11 +38,12 @@ export async function runPersonalization(job, context) {
   const draft = join(folder, 'draft');
   mkdirSync(draft, { recursive: true });
   writeFileSync(join(draft, 'lora.safetensors'), `resumed from ${first}`);
+  const identifier = job.identifier ?? 'olis';
   return {
     folder: draft,
     kind: 'lora',
-    identifier: job.identifier ?? 'olis',
-    instancePrompt: `a photo of olis ${job.className}`,
+    identifier,
+    instancePrompt: `a photo of ${identifier} ${job.className}`,
     baseFingerprint: job.basePath,
     settings: { steps, rank: 4 },
     steps,

@@ -11,6 +11,7 @@ export interface Calls {
   learned: {
     name: string;
     className: string;
+    identifier: string | null;
     vaePath: string | null;
     settings: Record<string, unknown>;
     photos: { name: string }[];
