@@ -1,4 +1,4 @@
-/** The paper's subjects, prompts and published figures to the letter, as shared/reference/evaluation.md has them (§1.3, 1.4, 1.6). */
+/** Subjects, prompts and figures to the letter, as published: google/dreambooth's prompts_and_classes.txt, Ruiz et al. 2023, tables 1 and 3. */
 import { expect, test } from 'vitest';
 import { paperPrompt, paperPrompts, paperSubjects } from '../../sdk/protocols/paper-prompts';
 import type { PaperEvaluation } from '../../sdk/protocols/paper-protocol';
