@@ -41,7 +41,7 @@ export async function evaluatePaperCommand(session: Session, options: EvaluatePa
       ...given({ subjects: options.subjects, vae: options.vae }),
     };
     const done = await sdk.evaluatePaper(engine, request, (one) => output.say(lineOf(one)), run);
-    return { evaluation: done, ...sdk.reportPaper(done, folder) };
+    return { evaluation: done, ...(await sdk.reportPaper(done, folder)) };
   });
   const { gaps, pictures, measures } = evaluation;
   for (const gap of gaps) output.warning(gap);

@@ -1,6 +1,6 @@
 /** The paper's evaluation as a report: our figures beside the published ones, and what keeps them from being the same. */
 import { bootstrap, type Interval, signCounts } from '../evaluation/statistics';
-import type { Report, Table } from '../reports/report';
+import type { Block, Report, Table } from '../reports/report';
 import { lineTable, namedValues } from '../reports/tables';
 import { effectiveSettings, type TrainingSettings } from '../training/presets';
 import { classImageScheduler } from '../work/class-images';
@@ -9,6 +9,7 @@ import { type PaperEncoderKind, type PaperMeasure, type PaperMetric, paperMetric
 import { paperSubjects } from './paper-prompts';
 import type { PaperEvaluation } from './paper-protocol';
 import type { PaperArm } from './paper-trial';
+import { protocolSheet } from './protocol-sheet';
 import { writeReport } from './write-report';
 
 const notMeasured = 'not measured';
@@ -42,10 +43,10 @@ const shown = ({ mean, low, high, count }: Interval) =>
     : `${mean.toFixed(3)} [${low.toFixed(3)}, ${high.toFixed(3)}]`;
 
 /** Writes what was measured into `folder`, as HTML, Markdown and JSON. Throws DiskFullError. */
-export function reportPaper(
+export async function reportPaper(
   evaluation: PaperEvaluation,
   folder: string,
-): { readonly files: readonly string[] } {
+): Promise<{ readonly files: readonly string[] }> {
   const { about, gaps, measures, pictures } = evaluation;
   const means = about.arms.map((arm) => {
     const own = measures.filter((measure) => measure.arm === arm);
@@ -58,11 +59,27 @@ export function reportPaper(
   });
   const differs = differences(evaluation);
   const result = { about, differs, gaps, means, measures, pictures: pictures.length };
-  return { files: writeReport(folder, paperReport(evaluation), result) };
+  const sheets = await Promise.all(about.arms.map((arm) => sheetOf(evaluation, arm, folder)));
+  return { files: writeReport(folder, paperReport(evaluation, sheets.flat()), result) };
+}
+
+/** Of a subject's list of 25: two places, what may stand in for other places, a property, a shape. */
+const shownPrompts = [0, 5, 10, 15, 20, 24];
+
+/** A row a subject: the first picture of some prompts, and of the bare class. */
+function sheetOf({ about, pictures }: PaperEvaluation, arm: PaperArm, folder: string): Promise<Block[]> {
+  const rows = about.subjects.map((subject) => {
+    const own = pictures.filter((picture) => picture.subject === subject && picture.arm === arm);
+    const firsts = [...shownPrompts, null].flatMap(
+      (prompt) => own.find((picture) => picture.prompt === prompt) ?? [],
+    );
+    return { label: subject, pictures: firsts };
+  });
+  return protocolSheet(folder, `sheet-${arm}.png`, rows, `${armWords[arm]}, the first picture of some prompts.`);
 }
 
 /** Exported for its test. */
-export function paperReport(evaluation: PaperEvaluation): Report {
+export function paperReport(evaluation: PaperEvaluation, sheets: readonly Block[] = []): Report {
   const { about, gaps, measures } = evaluation;
   const both = about.arms.length > 1;
   return {
@@ -85,6 +102,7 @@ export function paperReport(evaluation: PaperEvaluation): Report {
           ),
         ],
       })),
+      ...(sheets.length > 0 ? [{ heading: 'Pictures', blocks: sheets }] : []),
       { heading: 'How it was made', blocks: [settingsTable(evaluation)] },
     ],
   };

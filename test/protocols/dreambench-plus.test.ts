@@ -135,6 +135,7 @@ test('learned from one picture, drawn in nine captions, judged, gone on with', {
   expect(text).toContain('2 of 150 references');
   expect(text).toContain("The judge's instructions are this package's own words");
   expect(text).toContain('18 pictures were judged in every run; published: 1350');
+  expect(text).toContain('(<sheet.png>)');
   expect(text).not.toMatch(/0\.494|NaN|undefined/);
 });
 

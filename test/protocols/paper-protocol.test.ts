@@ -146,7 +146,7 @@ test('both arms, from folder to report', async () => {
   expect(texts).toContain('a dog wearing a red hat');
   expect(texts.filter((text) => text.split(' ').includes(second))).toEqual([]);
 
-  const { files } = reportPaper(evaluation, join(place.folder, 'out'));
+  const { files } = await reportPaper(evaluation, join(place.folder, 'out'));
   expect(files.map((file) => file.split('/').at(-1))).toEqual(['report.html', 'report.md', 'result.json']);
   const text = readFileSync(files[1]!, 'utf8');
   expect(text).toContain('| published: DreamBooth, Stable Diffusion | 30 | 0.668 | 0.803 | 0.305 |');
@@ -155,6 +155,7 @@ test('both arms, from folder to report', async () => {
   expect(text).toContain(`| backpack | backpack | ${first} | 6 | 100 | 3 |`);
   expect(text).toContain('dog/03.jpg is left out: ');
   expect(text).toContain('duck_toy is missing');
+  for (const arm of arms) expect(text).toContain(`(<sheet-${arm}.png>)`);
   expect(text).toContain('2 subjects were measured; table 1 is of 30');
   expect(text).toContain(
     "DINO and PRES by dino of the test; the paper: ViT-S/16 (12 layers of 384), which DINO's own code gives pictures shorter side bicubic to 256, 224 × 224 cut out, mean and std of ImageNet.",
