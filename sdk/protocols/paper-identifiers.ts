@@ -9,20 +9,26 @@ import { openTokenizerFiles, type TokenizerFiles } from '../checkpoint/tokenizer
 import { basePath } from '../jobs/base-path';
 import { createRandom } from '../random';
 import { createClipTokenizer } from '../tokenizers/clip-bpe';
-import { chooseIdentifier } from '../tokenizers/identifier';
+import { chooseIdentifier, identifierCandidates } from '../tokenizers/identifier';
 import { paperSubjects } from './paper-prompts';
 
 /**
  * By subject, for all thirty whichever are there, so that a word hangs on nothing but the base's tokenizer and `seed`.
- * Throws MissingFileError, BrokenFileError, and InvalidOptionError for a tokenizer with fewer rare words.
+ * A tokenizer with fewer rare words gives them anew once all are drawn. Throws MissingFileError, BrokenFileError, and
+ * InvalidOptionError for one with none.
  */
 export function paperIdentifiers(base: string, seed: number): Readonly<Record<string, string>> {
   const tokenizer = createClipTokenizer(tokenizerOf(basePath(base)));
   const random = createRandom(seed);
-  const words = new Map<string, string>();
-  for (const { name, className } of paperSubjects)
-    words.set(name, chooseIdentifier(tokenizer, className, random, words.values()));
-  return Object.fromEntries(words);
+  let drawn: string[] = [];
+  return Object.fromEntries(
+    paperSubjects.map(({ name, className }) => {
+      if (identifierCandidates(tokenizer, className, drawn).length === 0) drawn = [];
+      const word = chooseIdentifier(tokenizer, className, random, drawn);
+      drawn.push(word);
+      return [name, word];
+    }),
+  );
 }
 
 /** The base's own; CLIP's where it has none. */

@@ -75,7 +75,12 @@ function sheetOf({ about, pictures }: PaperEvaluation, arm: PaperArm, folder: st
     );
     return { label: subject, pictures: firsts };
   });
-  return protocolSheet(folder, `sheet-${arm}.png`, rows, `${armWords[arm]}, the first picture of some prompts.`);
+  return protocolSheet(
+    folder,
+    `sheet-${arm}.png`,
+    rows,
+    `${armWords[arm]}, the first picture of some prompts.`,
+  );
 }
 
 /** Exported for its test. */

@@ -21,6 +21,16 @@ test('thirty words, none twice, of one stream of the seed', () => {
   expect(paperIdentifiers(place.base, 1)).not.toEqual(words);
 });
 
+test('of a tokenizer with fewer rare words all are drawn before one comes back', () => {
+  const words = Object.values(
+    paperIdentifiers(join(import.meta.dirname, '../../fixtures/golden/sd21-tiny'), 0),
+  );
+  const different = new Set(words).size;
+  expect(words).toHaveLength(30);
+  expect(different).toBeLessThan(30);
+  expect(new Set(words.slice(0, different)).size).toBe(different);
+});
+
 test("of the base's own tokenizer where it has one", () => {
   const words = paperIdentifiers(toybox, 0);
   const tokenizer = createClipTokenizer(openTokenizerFiles(join(toybox, 'tokenizer')));
