@@ -146,7 +146,7 @@ describe('the package', () => {
     const adapted = firstProgram()
       .replaceAll('.jpg', '.png')
       .replace('await image!.save', 'await image.save')
-      .replace("{ name: 'rex' }", "{ name: 'rex', settings: { steps: 40, classImages: 8 } }");
+      .replace("{ name: 'rex' }", "{ name: 'rex', steps: 40, classImages: 8 }");
     expect(adapted).toContain('steps: 40');
     writeFileSync(join(project, 'first.js'), adapted);
     process.env['DREAMBOOTH_HOME'] = join(project, 'home');
