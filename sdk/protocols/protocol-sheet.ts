@@ -32,7 +32,12 @@ export async function protocolSheet(
     );
     const sound = read.flatMap(({ text, image }) => (image === undefined ? [] : [{ text, image }]));
     if (sound.length === 0) continue;
-    drawn.push({ label, images: sound.map(({ image }) => image), captions: sound.map(({ text }) => text) });
+    drawn.push({
+      // Names of folders are one word, which would not break into lines.
+      label: label.replaceAll('_', ' '),
+      images: sound.map(({ image }) => image),
+      captions: sound.map(({ text }) => text),
+    });
   }
   if (drawn.length === 0) return [];
   const png = await encodePng(await contactSheet(drawn));
