@@ -30,7 +30,7 @@ export interface Judge {
   readonly endpoint: string;
   readonly model: string;
   readonly temperature: number;
-  /** Costs nothing, or a word where the endpoint lists no models: rejects with JudgeAccessError, JudgeUnreachableError or StoppedError where `ask` surely would. */
+  /** Costs nothing, or a word where the endpoint does not list the model: rejects with JudgeAccessError, JudgeUnreachableError or StoppedError where `ask` surely would. */
   check?(signal: AbortSignal | undefined): Promise<void>;
   /**
    * Rejects with JudgeAccessError, JudgeUnreachableError, InvalidOptionError (the model is not there), StoppedError:
@@ -65,6 +65,10 @@ const noScores: Readonly<Record<JudgeReply['kind'], NoScore>> = {
   rejection: 'refusal',
   'time-out': 'time-out',
 };
+
+/** How who will not look begins: a zero after it is of nothing that was seen. */
+const apology =
+  /^\W*(i['’]?m|i am)\s+(\w+\s+)?(sorry|unable)\b|^\W*(sorry\b|i\s+apologi[sz]e\b)|^\W*i\s+(can['’]?t|can\s?not)\s+(\w+\s+)?(assist|help|comply|provide|identify|compare|rate|evaluate)\b/i;
 
 /** Answers that are looked at before a question counts as unanswered. */
 const mostTries = 3;
@@ -129,10 +133,12 @@ export async function judged(
     const { kind, text, model, tokens: told } = await judge.ask(messages, signal);
     const more = told ?? foretold;
     tokens = { input: tokens.input + more.input, output: tokens.output + more.output };
-    const score = kind === 'answer' ? readScore(text) : null;
+    const read = kind === 'answer' ? readScore(text) : null;
+    const isRefusal = read === 0 && apology.test(text);
+    const score = isRefusal ? null : read;
     const judgement: Judgement = {
       score,
-      why: score === null ? noScores[kind] : null,
+      why: score !== null ? null : isRefusal ? 'refusal' : noScores[kind],
       said: text,
       model,
       tokens,

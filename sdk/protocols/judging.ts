@@ -152,7 +152,10 @@ export function foretell(
   return estimate;
 }
 
-/** A judge that was too slow is asked again; what it would not or could not say stays said. */
+/**
+ * A judge that was too slow is asked again; what it would not or could not say stays said. What was paid for and answers
+ * nothing is a row of a time-out, too.
+ */
 const answersIn = ({ kept }: Account): Map<string, Answer> =>
   new Map(kept.rows.flatMap((row) => (row.why === 'time-out' ? [] : [[row.key, row]])));
 
@@ -220,7 +223,10 @@ export async function judgeAll(
   let stopped: string | null = null;
   let failure: unknown;
   const unreadable = new Set<string>();
-  const wasTaken = ({ key }: Item) => answers.has(key) && !answers.get(key)?.rejected;
+  const wasTaken = ({ key }: Item) => {
+    const answer = answers.get(key);
+    return answer !== undefined && !answer.rejected && answer.why !== 'time-out';
+  };
   // Not taken since the last answer: refused, once any other is answered.
   const rejections: { readonly said: string; keep(): void }[] = [];
   /** One that was answered, put again: it shows whether all are refused by now. */
@@ -278,7 +284,9 @@ export async function judgeAll(
           continue;
         }
         paidFor = null;
-        settle(judgement);
+        // What was said before stays said.
+        if (wasTaken(item)) keep({ ...judgement, score: null, why: 'time-out' });
+        else settle(judgement);
         if (!isSilence) for (const rejection of rejections.splice(0)) rejection.keep();
         if (silence >= Math.max(mostSilence, concurrency)) throw silent(judge, silence);
       } catch (error) {

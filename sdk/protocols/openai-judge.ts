@@ -55,6 +55,8 @@ export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge
     if ((cause as NodeJS.ErrnoException).code !== 'ERR_MODULE_NOT_FOUND') throw cause;
     throw new MissingPackageError('openai', 'A judge', { cause });
   });
+  const { EnvHttpProxyAgent, fetch } = await import('undici');
+  const dispatcher = new EnvHttpProxyAgent();
   const client = new OpenAI({
     // A server of one's own asks for none.
     apiKey: key || 'none',
@@ -62,9 +64,12 @@ export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge
     maxRetries: options.retries ?? 10,
     timeout: options.timeout ?? 120_000,
     async fetch(url, init) {
-      const response = await fetch(url, init);
-      if (response.status === 429 || response.status >= 500) options.onBusy?.(response.status);
-      return response;
+      const response = await fetch(url as string, { ...(init as object), dispatcher });
+      const { status, statusText, headers } = response;
+      if (status === 429 || status >= 500) options.onBusy?.(status);
+      // Read here, where a body that stalls or breaks off is a call that the client repeats.
+      const body = await response.arrayBuffer();
+      return new Response(body.byteLength === 0 ? null : body, { status, statusText, headers: [...headers] });
     },
     // What goes to and fro, the key among it, is nobody's to read.
     logLevel: 'off',
@@ -81,7 +86,8 @@ export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge
           timeout: 20_000,
           ...(signal && { signal }),
         });
-        if (Array.isArray(data)) return;
+        // A name may stand for a model that is listed by another.
+        if (Array.isArray(data) && data.some(({ id }) => id === model)) return;
       } catch (error) {
         if (error instanceof OpenAI.APIUserAbortError) throw new StoppedError(null, { cause: error });
         const { status } = error as ApiFailure;

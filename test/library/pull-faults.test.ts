@@ -2,13 +2,14 @@
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { BrokenFileError, DiskFullError, HubUnreachableError, StoppedError } from '../../sdk/errors';
 import { cachedModel } from '../../sdk/library/cached-model';
 import { type ModelOnHub, pullModel } from '../../sdk/library/pull-model';
 import { commitOf } from './hub-cache-layout';
+import { startProxy } from './proxy';
 import { failure, holds, id, junk, plain, tinyOnHub, unet } from './tiny-on-hub';
 
 // Waits are a fiftieth as long.
@@ -187,24 +188,12 @@ describe('the hub is busy, or not there', () => {
   });
 
   test('through a proxy', async () => {
-    const through: string[] = [];
-    const proxy = createServer().on('connect', (request, socket) => {
-      through.push(request.url!);
-      const [host, port] = request.url!.split(':');
-      const onward = connect(Number(port), host!, () => {
-        socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
-        onward.pipe(socket).pipe(onward);
-      });
-      for (const end of [onward, socket]) end.on('error', () => {});
-    });
-    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-    const { port } = proxy.address() as AddressInfo;
+    const proxy = await startProxy();
     try {
-      vi.stubEnv('HTTP_PROXY', `http://127.0.0.1:${port}`);
+      vi.stubEnv('HTTP_PROXY', proxy.url);
       await pullModel(id);
       holds(tiny, plain);
-      expect(new Set(through)).toContain(new URL(tiny.hub.url).host);
-      proxy.closeAllConnections();
+      expect(new Set(proxy.through)).toContain(new URL(tiny.hub.url).host);
     } finally {
       proxy.close();
     }

@@ -21,7 +21,10 @@ export type Behaviour =
   | { readonly status: number; readonly error?: object; readonly headers?: Record<string, string> }
   | { readonly body: string; readonly type?: string }
   | 'silence'
-  | 'hang-up';
+  | 'hang-up'
+  /** Likewise, within the answer. */
+  | 'stall'
+  | 'break-off';
 
 export interface FakeOpenAI {
   readonly url: string;
@@ -30,6 +33,8 @@ export interface FakeOpenAI {
   behave: (asked: Asked, n: number) => Behaviour;
   /** Status of the list of models. */
   listing: number;
+  /** Ids in that list. */
+  models: string[];
   close(): Promise<void>;
 }
 
@@ -37,11 +42,10 @@ export async function startFakeOpenAI(): Promise<FakeOpenAI> {
   const asked: Asked[] = [];
   const server = createServer(async (request, response) => {
     if (request.method === 'GET') {
+      const list = { object: 'list', data: fake.models.map((id) => ({ id, object: 'model' })) };
       response
         .writeHead(fake.listing, { 'content-type': 'application/json' })
-        .end(
-          JSON.stringify(fake.listing === 200 ? { object: 'list', data: [] } : { error: { message: 'no' } }),
-        );
+        .end(JSON.stringify(fake.listing === 200 ? list : { error: { message: 'no' } }));
       return;
     }
     const one: Asked = {
@@ -51,6 +55,11 @@ export async function startFakeOpenAI(): Promise<FakeOpenAI> {
     const behaviour = fake.behave(one, asked.push(one) - 1);
     if (behaviour === 'silence') return;
     if (behaviour === 'hang-up') return void request.socket.destroy();
+    if (behaviour === 'stall' || behaviour === 'break-off') {
+      response.writeHead(200, { 'content-type': 'application/json' }).write('{"choices":');
+      if (behaviour === 'break-off') setTimeout(() => request.socket.destroy(), 20);
+      return;
+    }
     if ('body' in behaviour) {
       response.writeHead(200, { 'content-type': behaviour.type ?? 'application/json' }).end(behaviour.body);
       return;
@@ -88,6 +97,7 @@ export async function startFakeOpenAI(): Promise<FakeOpenAI> {
     asked,
     behave: () => ({ say: 'Score: 3' }),
     listing: 200,
+    models: ['gpt-4o-2024-05-13'],
     close: () =>
       new Promise((resolve) => {
         server.closeAllConnections();

@@ -6,10 +6,11 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { inspect, promisify } from 'node:util';
 import sharp from 'sharp';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { InvalidOptionError, JudgeAccessError, JudgeUnreachableError, StoppedError } from '../../sdk/errors';
 import { judgeScores } from '../../sdk/protocols/judge-scores';
 import { openJudge } from '../../sdk/protocols/openai-judge';
+import { startProxy } from '../library/proxy';
 import { judgingIn, key, placeForJudging } from './judging-place';
 import { paint } from './protocol-engine';
 
@@ -94,6 +95,21 @@ describe('no score, which is counted and never 0', () => {
     expect(answers[0]!.said).toBe("I can't help with that.");
   });
 
+  test('a zero after an apology; a zero of what was seen is one', async () => {
+    place.server.behave = ({ body }) => {
+      const isStyle = JSON.stringify(body).includes('Brushwork');
+      if (isStyle) return { say: "I'm sorry, but I can't compare these.\nScore: 0" };
+      return { say: "I can't see a dog, only a cat.\nScore: 0" };
+    };
+    const { answers } = await ask(await judge());
+    expect(answers.map(({ score, why }) => score ?? why)).toEqual([0, 0, 'refusal', 0]);
+    expect(answers[2]).toMatchObject({ tries: 3, said: expect.stringContaining('sorry') });
+    // One that says more than that it would not.
+    place.server.behave = () => ({ say: "I'm sorry, I can't name people. Their clothes agree.\nScore: 3" });
+    const others = await ask(await judge({ temperature: 0 }));
+    expect(others.answers.map(({ score }) => score)).toEqual([3, 3, 3, 3]);
+  });
+
   test.each([
     [400, 'Invalid image.'],
     [413, 'Payload too large.'],
@@ -155,6 +171,35 @@ describe('no score, which is counted and never 0', () => {
   });
 
   test.each([
+    ['prose', { say: 'Hm.' }],
+    ['silence', 'silence'],
+  ] as const)(
+    'one that was answered and is put again keeps its score, whatever comes: %s',
+    async (_, then) => {
+      const [animal, style] = place.pictures;
+      place.pictures = [style!, ...Array.from({ length: 10 }, (_, prompt) => ({ ...animal!, prompt }))];
+      const isSaid = ({ body }: { body: object }) => /Brushwork|beach 1/.test(JSON.stringify(body));
+      place.server.behave = (asked, n) =>
+        n < 2 ? { say: 'Score: 2' } : isSaid(asked) ? then : { status: 400 };
+      const scoresOf = (answers: readonly { score: number | null }[]) =>
+        answers.slice(0, 2).map(({ score }) => score);
+      const asking = async () => ask(await judge({ timeout: 100, retries: 0 }), {});
+      if (then === 'silence') await expect(asking()).rejects.toThrow(JudgeUnreachableError);
+      else expect(scoresOf((await asking()).answers)).toEqual([2, 2]);
+      expect(place.server.asked.length).toBeGreaterThan(22);
+      place.server.behave = (asked) => (isSaid(asked) ? { say: 'Score: 4' } : { status: 400 });
+      expect(scoresOf((await asking()).answers)).toEqual([2, 2]);
+    },
+  );
+
+  test('after silence alone, what is not taken is no refusal', async () => {
+    place.server.behave = (_, n) =>
+      n === 0 ? 'silence' : { status: 400, error: { message: 'This model sees no pictures.' } };
+    await expect(ask(await judge({ timeout: 100, retries: 0 }))).rejects.toThrow(/sees no pictures/);
+    expect(rows()).toHaveLength(1);
+  });
+
+  test.each([
     [401, JudgeAccessError],
     [402, JudgeAccessError],
     [403, JudgeAccessError],
@@ -165,9 +210,9 @@ describe('no score, which is counted and never 0', () => {
     expect(place.server.asked).toHaveLength(2);
   });
 
-  test('silence; it is asked again at the next start', async () => {
+  test.each(['silence', 'stall'] as const)('%s; it is asked again at the next start', async (kind) => {
     place.server.behave = ({ body }) =>
-      JSON.stringify(body).includes('Brushwork') ? 'silence' : { say: 'Score: 2' };
+      JSON.stringify(body).includes('Brushwork') ? kind : { say: 'Score: 2' };
     const { answers } = await ask(await judge({ timeout: 150, retries: 0 }));
     expect(answers.map(({ score, why }) => score ?? why)).toEqual([2, 2, 'time-out', 2]);
     place.server.behave = () => ({ say: 'Score: 4' });
@@ -229,18 +274,42 @@ test('an answer in parts is read as a whole', async () => {
   expect(answers.map(({ score }) => score)).toEqual([2, 2, 2, 2]);
 });
 
-test('down half-way, then gone on with: nothing is asked twice', async () => {
-  place.server.behave = (_, n) => (n < 2 ? { say: 'Score: 3' } : 'hang-up');
-  const failed = ask(await judge({ retries: 0 }), { runs: 3 });
-  await expect(failed).rejects.toThrow(JudgeUnreachableError);
-  await expect(failed).rejects.toThrow(/does not answer.*goes on from the answers that are there/s);
-  expect(rows()).toHaveLength(2);
-  place.server.asked.length = 0;
-  place.server.behave = () => ({ say: 'Score: 1' });
-  const { answers } = await ask(await judge(), { runs: 3, concurrency: 4 });
-  expect(place.server.asked).toHaveLength(10);
-  expect(answers.map(({ score }) => score)).toEqual([3, 3, ...Array.from({ length: 10 }, () => 1)]);
-  expect(new Set(answers.map((answer) => answer.key)).size).toBe(12);
+test('an answer that breaks off is asked for again', async () => {
+  place.server.behave = (_, n) => (n === 0 ? 'break-off' : { say: 'Score: 3' });
+  const { answers } = await ask(await judge());
+  expect(answers.map(({ score, tries }) => [score, tries])).toEqual(Array(4).fill([3, 1]));
+  expect(place.server.asked).toHaveLength(5);
+});
+
+test.each(['hang-up', 'break-off'] as const)(
+  'down half-way by %s, then gone on with: nothing is asked twice',
+  async (kind) => {
+    place.server.behave = (_, n) => (n < 2 ? { say: 'Score: 3' } : kind);
+    const failed = ask(await judge({ retries: 0 }), { runs: 3 });
+    await expect(failed).rejects.toThrow(JudgeUnreachableError);
+    await expect(failed).rejects.toThrow(/does not answer.*goes on from the answers that are there/s);
+    expect(rows()).toHaveLength(2);
+    place.server.asked.length = 0;
+    place.server.behave = () => ({ say: 'Score: 1' });
+    const { answers } = await ask(await judge(), { runs: 3, concurrency: 4 });
+    expect(place.server.asked).toHaveLength(10);
+    expect(answers.map(({ score }) => score)).toEqual([3, 3, ...Array.from({ length: 10 }, () => 1)]);
+    expect(new Set(answers.map((answer) => answer.key)).size).toBe(12);
+  },
+);
+
+test('through the proxy of the environment', async () => {
+  const proxy = await startProxy();
+  try {
+    vi.stubEnv('no_proxy', '');
+    vi.stubEnv('HTTP_PROXY', proxy.url);
+    const { answers } = await ask(await judge());
+    expect(answers).toHaveLength(4);
+    expect(new Set(proxy.through)).toEqual(new Set([new URL(place.server.url).host]));
+  } finally {
+    vi.unstubAllEnvs();
+    proxy.close();
+  }
 });
 
 test('stopped: what was answered stays', async () => {
@@ -341,6 +410,14 @@ describe('the key', () => {
     const check = async () => (await judge()).check!(undefined);
     await check();
     expect(place.server.asked).toEqual([]);
+    // A model that is not listed may be there by another name.
+    place.server.models = ['gpt-4o'];
+    await check();
+    expect(place.server.asked.splice(0)).toHaveLength(1);
+    place.server.behave = () => ({ status: 404 });
+    await expect(check()).rejects.toThrow(/has no model gpt-4o-2024-05-13/);
+    place.server.asked.length = 0;
+    place.server.behave = () => ({ say: 'Yes.' });
     place.server.listing = 401;
     await expect(check()).rejects.toThrow(JudgeAccessError);
     // A key may be good for asking alone, and a server may list nothing: then a word is asked for.
