@@ -44,13 +44,16 @@ export function autoencoderFingerprint(path: string): string {
 }
 
 /**
- * Likewise of a file, or of a folder with configs and weights of one network, and of the preprocessor_config.json that
- * holds for it: of pictures that are prepared otherwise it says something else.
+ * Likewise of a file, or of a folder with configs and weights of one network; of the file that a large ONNX model keeps its
+ * weights in; and of the preprocessor_config.json that holds for it: of pictures prepared otherwise it says something else.
  */
 export function networkFingerprint(path: string): string {
   const hash = createHash('sha256');
   if (statSync(path).isDirectory()) addFolder(hash, 'network', path);
   else addFile(hash, 'network', realpathSync(path));
+  // As torch.onnx and optimum name it.
+  for (const weights of [`${path}.data`, `${path}_data`])
+    if (existsSync(weights)) addFile(hash, 'weights', realpathSync(weights));
   const preprocessor = preprocessorConfigOf(path);
   if (preprocessor !== undefined) addFile(hash, 'preprocessor', realpathSync(preprocessor));
   return hash.digest('hex');

@@ -19,6 +19,7 @@ import {
 import { featureCentre } from './features';
 import { createSubjectReference } from './identity';
 import type { Oracle } from './oracle';
+import type { OracleReading } from './oracle-reading';
 import { reportSubject, type SubjectReport } from './subject-report';
 
 export interface PictureOrder {
@@ -36,13 +37,17 @@ export interface ToyModel {
   /** How many photos it was learned from: copies are of these; default 4. */
   readonly photos?: number;
   /** Pictures [3, 64, 64] in about [−1, 1]. Guidance null: the model's usual. */
-  draw(orders: readonly PictureOrder[], guidanceScale: number | null): Promise<Float32Array[]>;
+  readonly draw: Draw;
+  /** The untouched model, drawn in as many steps and likewise otherwise; default: the world's. */
+  readonly drawBase?: Draw;
 }
+
+type Draw = (orders: readonly PictureOrder[], guidanceScale: number | null) => Promise<Float32Array[]>;
 
 /** What all models draw through. */
 export interface ToyWorld {
   /** The untouched model: PRIOR-FD is the distance from its pictures of the bare class. */
-  readonly base: Pick<ToyModel, 'draw'>;
+  readonly drawBase: Draw;
   readonly oracle: Oracle;
   /** Pictures through the autoencoder and back, so that its losses do not count against the models. */
   reconstruct(pictures: readonly Uint8Array[]): Promise<Float32Array[]>;
@@ -106,7 +111,18 @@ export async function measureToyModels(
     await oracle.read(Array.from({ length: worldCount }, (_, i) => world.planesOf(seen.at(i).pixels))),
   );
   const reference = createSubjectReference(CLASSES.indexOf(toy.class), real, others);
-  const basePrior = await oracle.read(await world.base.draw(classOrders, priorGuidance));
+  // By who drew them: most are compared with the same, and the base with itself.
+  const priors = new Map<Draw, Promise<{ pictures: Float32Array[]; readings: OracleReading[] }>>();
+  const priorOf = (draw: Draw) => {
+    const drawn =
+      priors.get(draw) ??
+      draw(classOrders, priorGuidance).then(async (pictures) => ({
+        pictures,
+        readings: await oracle.read(pictures),
+      }));
+    priors.set(draw, drawn);
+    return drawn;
+  };
   onStep(1, models.length + 1);
 
   const measured: ToyMeasurement[] = [];
@@ -123,19 +139,20 @@ export async function measureToyModels(
         return { clauses, text, reading: readings[at]!, pixels: world.pixelsOf(drawn[at]!) };
       }),
     );
-    const prior = await model.draw(classOrders, priorGuidance);
+    const prior = await priorOf(model.draw);
+    const basePrior = await priorOf(model.drawBase ?? world.drawBase);
     const photos = toyPhotos(toy, model.photos);
     const report = reportSubject({
       reference,
       prompts: pictures,
-      prior: await oracle.read(prior),
-      basePrior,
+      prior: prior.readings,
+      basePrior: basePrior.readings,
       real,
       photos,
       photoContexts: photos.map((_, i) => CONTEXTS.indexOf(photoContext(i))),
       centre,
     });
-    measured.push({ report, pictures, prior: prior.map((planes) => world.pixelsOf(planes)) });
+    measured.push({ report, pictures, prior: prior.pictures.map((planes) => world.pixelsOf(planes)) });
     onStep(measured.length + 1, models.length + 1);
   }
   return measured;

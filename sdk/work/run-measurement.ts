@@ -75,9 +75,18 @@ export const runMeasurement: RunMeasurement = async ({ basePath, toy, models }, 
   const opened = openBase(basePath);
   context.onProgress({ phase: 'measure', step: 0, steps: models.length + 1 });
   const oracle = await createOracle(openSafetensors(weights).tensors, sessionsOf(context));
+  const bases = new Map<string, ToyModel['draw']>();
+  /** One for all that are drawn alike. */
+  const drawBase = (settings: Subject['settings']): ToyModel['draw'] => {
+    const drawing = drawingOf(settings, opened);
+    const key = JSON.stringify(drawing);
+    const draw = bases.get(key) ?? drawerOf(opened, null, drawing, context);
+    bases.set(key, draw);
+    return draw;
+  };
   const world: ToyWorld = {
     oracle,
-    base: { draw: drawerOf(opened, null, {}, context) },
+    drawBase: drawBase({}),
     reconstruct: (pictures) => reconstruct(opened.base, pictures, context),
     pixelsOf: (planes) => fromPlanes(planes, { width: side, height: side }).data,
     planesOf,
@@ -87,12 +96,14 @@ export const runMeasurement: RunMeasurement = async ({ basePath, toy, models }, 
     if (model.kind === 'copies') return copyingModel(toy, world);
     const { noun } = model;
     if (model.kind === 'base') {
-      return { identifier: model.identifier, noun, draw: drawerOf(opened, null, model.settings, context) };
+      const draw = drawBase(model.settings);
+      return { identifier: model.identifier, noun, draw, drawBase: draw };
     }
     const subject = { ...model.subject, folder: model.folder };
-    const draw = drawerOf(opened, subject, subject.settings, context);
+    const { identifier, settings } = subject;
+    const draw = drawerOf(opened, subject, drawingOf(settings, opened), context);
     const photos = model.photos !== undefined && { photos: model.photos };
-    return { identifier: model.subject.identifier, noun, draw, ...photos };
+    return { identifier, noun, draw, drawBase: drawBase(settings), ...photos };
   };
   try {
     return await measureToyModels(toy, models.map(modelOf), world, (step, steps) =>
@@ -105,22 +116,26 @@ export const runMeasurement: RunMeasurement = async ({ basePath, toy, models }, 
 
 const planesOf = (pixels: Uint8Array) => toPlanes({ width: side, height: side, data: pixels });
 
+/** How pictures of a subject of these settings are drawn, whoever draws them. */
+const drawingOf = (settings: Subject['settings'], { defaults }: OpenedBase) => ({
+  guidance: Number(settings['drawGuidanceScale'] ?? defaults.guidanceScale),
+  steps: Number(settings['drawSteps'] ?? defaults.steps),
+  scheduler: schedulerNames.find((name) => name === settings['drawScheduler']) ?? defaultSchedulerName,
+  clipSkip: Number(settings['clipSkip'] ?? 0),
+  zeroTerminalSnr: settings['zeroTerminalSnr'] === true,
+});
+
 function drawerOf(
   opened: OpenedBase,
   subject: Subject | null,
-  settings: Subject['settings'],
+  { guidance, steps, scheduler, clipSkip, zeroTerminalSnr }: ReturnType<typeof drawingOf>,
   context: WorkContext,
 ): ToyModel['draw'] {
-  const { base, defaults } = opened;
+  const { base } = opened;
   const isFull = subject?.kind === 'full';
   const layers = subject?.kind === 'lora' ? readLora(subject, base) : undefined;
   const embeddings = subject?.kind === 'embedding' ? [tokenEmbedding(subject)] : [];
   const learned = isFull ? { ...opened, base: withTrained(base, subject.folder) } : opened;
-  const guidance = Number(settings['drawGuidanceScale'] ?? defaults.guidanceScale);
-  const steps = Number(settings['drawSteps'] ?? defaults.steps);
-  const scheduler = schedulerNames.find((name) => name === settings['drawScheduler']) ?? defaultSchedulerName;
-  const clipSkip = Number(settings['clipSkip'] ?? 0);
-  const zeroTerminalSnr = settings['zeroTerminalSnr'] === true;
   return async (orders, guidanceScale) => {
     const pipeline = await loadPipeline(context, learned, isFull ? subject.folder : '', {
       pictures: batch,

@@ -1,4 +1,4 @@
-/** A network is another one where its pictures are prepared otherwise: measures of the first are not those of the second. */
+/** A network is another one by its weights, and where its pictures are prepared otherwise: measures of the first are not those of the second. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -27,4 +27,15 @@ test.each([
   expect(networkFingerprint(path)).not.toBe(first);
   rmSync(preprocessor);
   expect(networkFingerprint(path)).toBe(bare);
+});
+
+test.each(['model.onnx.data', 'model.onnx_data'])('a large ONNX model keeps its weights in %s', (name) => {
+  const network = join(folder, name, 'model.onnx');
+  mkdirSync(dirname(network));
+  writeFileSync(network, 'graph');
+  const weights = join(folder, name, name);
+  writeFileSync(weights, 'of one');
+  const first = networkFingerprint(network);
+  writeFileSync(weights, 'of two');
+  expect(networkFingerprint(network)).not.toBe(first);
 });

@@ -77,7 +77,7 @@ function createWorld(truth: ReturnType<typeof createTruth>): ToyWorld {
   }
   return {
     oracle: truth.oracle,
-    base: { draw: drawing(truth, 'nobody') },
+    drawBase: drawing(truth, 'nobody'),
     reconstruct: async (pictures) => pictures.map((pixels) => truth.pictureOf(scenes.get(pixels.join())!)),
     pixelsOf: () => new Uint8Array(64 * 64 * 3),
     planesOf: () => new Float32Array(3 * 64 * 64),
@@ -137,6 +137,28 @@ describe('a subject of the embedded world', () => {
     expect(subject!.report.LEAK).toBe(1);
     expect(subject!.report.PRES).toBeGreaterThan(base!.report.PRES + 0.3);
     expect(subject!.report['PRIOR-FD']).toBeGreaterThan(0.1);
+  });
+
+  test('a model is compared with the base that is drawn as it is, which draws its class once', async () => {
+    const truth = createTruth();
+    const draw = drawing(truth, 'always');
+    let times = 0;
+    const drawBase: ToyModel['draw'] = (orders) => {
+      times++;
+      return draw(orders);
+    };
+    const models: ToyModel[] = [
+      { ...asked, draw: drawBase, drawBase },
+      { ...asked, draw, drawBase },
+      { ...asked, draw },
+    ];
+    const measured = await measureToyModels(toy, models, createWorld(truth), () => {});
+    const [itself, alike, otherwise] = measured.map(({ report }) => report['PRIOR-FD']);
+    expect(itself).toBeCloseTo(0);
+    expect(alike).toBeCloseTo(0);
+    expect(otherwise).toBeGreaterThan(0.1);
+    // The prompts of the first model, and the class for all.
+    expect(times).toBe(2);
   });
 
   test('the controls: renders of the subject are asked for as they are, a copy is a photo whatever is asked', async () => {
