@@ -30,7 +30,7 @@ export interface CardFigures {
   readonly nearestLikeness: number;
   /** Share of the pictures that lie nearer to a photo than half-way from another photo of it to itself; null for one photo. */
   readonly copies: number | null;
-  /** Identity × prompt following, by their shares; null where one of them is not known. */
+  /** Identity × prompt following, by their shares, of a single photo by the cosine in place of the first; null where one of them is not known. */
   readonly score: number | null;
 }
 
@@ -40,6 +40,7 @@ export interface JudgedCardPicture extends CardPicture {
   readonly nearest: { readonly photo: string; readonly likeness: number };
 }
 
+/** By shares; where what can be reached is not known, by the values themselves. */
 export interface CoursePoint {
   readonly steps: number;
   readonly identity: number | null;

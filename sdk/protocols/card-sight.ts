@@ -1,5 +1,4 @@
 /** What the instruments at hand see on the pictures of a card: each measure by the best of them, or by none. */
-import { InvalidOptionError } from '../errors';
 import { cosine, squaredDistance } from '../evaluation/embedding-metrics';
 import { rmsDifference } from '../evaluation/pixels';
 import { askedClauses, showsAsked } from '../evaluation/scene-prompts';
@@ -27,6 +26,7 @@ export interface Sight {
   readonly identity: ((a: string, b: string) => number) | null;
   /** How well a picture shows what its scene asks for; null: nothing reads it. */
   readonly promptFollowing: ((scene: CardScene, file: string) => number) | null;
+  /** Of two pictures of a group. */
   readonly difference: (a: string, b: string) => number;
   /** 1: the same picture. By pixels where nothing better is here. */
   readonly likeness: (a: string, b: string) => number;
@@ -35,29 +35,31 @@ export interface Sight {
 /** Subjects are known by the first of these that is given. */
 const ofIdentity = ['oracle', 'dino', 'dreamsim', 'clip'] as const;
 
-/** Rejects with what `embed` of the engine does, and InvalidOptionError for two encoders of a kind. */
+/** `groups`: pictures that are compared with each other. Of encoders one of a kind. Rejects with what `embed` of the engine does. */
 export async function lookAt(
   engine: Engine,
   subject: Subject,
   encoders: readonly EncoderFile[],
-  files: { readonly photos: readonly string[]; readonly drawn: readonly string[] },
+  files: {
+    readonly photos: readonly string[];
+    readonly drawn: readonly string[];
+    readonly groups: readonly (readonly string[])[];
+  },
   scenes: readonly CardScene[],
   run: RunOptions,
 ): Promise<Sight> {
-  const twice = encoders.find(({ kind }, i) => encoders.findIndex((one) => one.kind === kind) !== i);
-  if (twice !== undefined)
-    throw new InvalidOptionError('encoder', `There are two encoders of the kind ${twice.kind}: give one.`);
   const all = [...new Set([...files.photos, ...files.drawn])];
   const seen = new Map<EncoderFile['kind'], Seen>();
   for (const encoder of encoders) {
-    // Photos have sizes of their own, and LPIPS compares pictures of one.
-    const pictures = encoder.kind === 'lpips' ? [...new Set(files.drawn)] : all;
+    if (encoder.kind === 'lpips') continue;
     const texts = encoder.kind === 'clip' ? scenes.map(({ classText }) => classText) : [];
     seen.set(
       encoder.kind,
-      seenBy(await engine.embed({ encoder, pictures, texts }, run), pictures, scenes, texts),
+      seenBy(await engine.embed({ encoder, pictures: all, texts }, run), all, scenes, texts),
     );
   }
+  const lpipsFile = encoders.find(({ kind }) => kind === 'lpips');
+  const lpips = lpipsFile && (await differencesBy(engine, lpipsFile, files.groups, run));
   const pixels = new Map<string, Uint8Array>();
   for (const file of all) pixels.set(file, await smallPixels(file));
 
@@ -66,7 +68,6 @@ export async function lookAt(
     cosine(one.pictures.get(a)!, one.pictures.get(b)!);
   const pixelDifference = (a: string, b: string) => rmsDifference(pixels.get(a)!, pixels.get(b)!);
   const identity = by === undefined ? null : cosineBy(by);
-  const lpips = seen.get('lpips');
   const [oracle, clip] = [seen.get('oracle'), seen.get('clip')];
   const words = subjectWords(subject);
   const shows = ({ text, classText }: CardScene, file: string): number => {
@@ -86,13 +87,37 @@ export async function lookAt(
     },
     identity,
     promptFollowing: oracle ? shows : clip ? reads : null,
-    difference: lpips
-      ? (a, b) => squaredDistance(lpips.pictures.get(a)!, lpips.pictures.get(b)!)
-      : identity
-        ? (a, b) => 1 - identity(a, b)
-        : pixelDifference,
+    difference: lpips ? lpips.difference : identity ? (a, b) => 1 - identity(a, b) : pixelDifference,
     likeness: identity ?? ((a, b) => 1 - pixelDifference(a, b)),
   };
+}
+
+/** Told of by one message each: a picture's embedding by LPIPS is tens of megabytes. */
+const atOnce = 8;
+
+/** By LPIPS, within each group: of no other is more held than its distances. */
+async function differencesBy(
+  engine: Engine,
+  encoder: EncoderFile,
+  groups: readonly (readonly string[])[],
+  run: RunOptions,
+): Promise<{ description: string; difference: Sight['difference'] }> {
+  const found = new Map<string, number>();
+  const pair = (a: string, b: string) => JSON.stringify([a, b].sort());
+  let description = 'lpips';
+  for (const group of groups) {
+    const vectors: Float32Array[] = [];
+    for (let first = 0; first < group.length; first += atOnce) {
+      const pictures = group.slice(first, first + atOnce);
+      const some = await engine.embed({ encoder, pictures, texts: [] }, run);
+      description = some.encoder;
+      vectors.push(...some.pictures);
+    }
+    for (const [i, a] of group.entries())
+      for (const [j, b] of group.slice(0, i).entries())
+        found.set(pair(a, b), squaredDistance(vectors[i]!, vectors[j]!));
+  }
+  return { description, difference: (a, b) => found.get(pair(a, b))! };
 }
 
 interface Seen {

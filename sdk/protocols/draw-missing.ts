@@ -3,7 +3,9 @@ import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Engine } from '../jobs/engine';
 import type { GeneratedImage, GenerateRequest } from '../jobs/generation';
+import { readPicture } from '../jobs/made-picture';
 import type { RunOptions } from '../jobs/run-options';
+import type { MadePicture } from '../work/picture-record';
 import { createProgressMeter } from '../work/progress';
 import type { JsonLines } from './json-lines';
 
@@ -18,6 +20,17 @@ export type Drawing = Pick<
   GenerateRequest,
   'steps' | 'guidanceScale' | 'scheduler' | 'width' | 'height' | 'batch'
 >;
+
+/** How the first of drawn pictures says itself that it was drawn; null where there is none, or it says nothing. */
+export function drawnAs(folder: string, pictures: readonly KeptPicture[]): MadePicture['settings'] | null {
+  const [first] = pictures;
+  const settings = first && readPicture(join(folder, first.file))?.settings;
+  if (!settings) return null;
+  const said = ['steps', 'guidanceScale', 'scheduler', 'width', 'height'] as const;
+  return Object.fromEntries(
+    said.flatMap((name) => (settings[name] === undefined ? [] : [[name, settings[name]]])),
+  );
+}
 
 const isTold = (rows: readonly KeptPicture[], row: KeptPicture): boolean =>
   rows.some(({ file, seed }) => file === row.file && seed === row.seed);
@@ -66,7 +79,7 @@ export async function drawMissing<Row extends KeptPicture>(
   });
 }
 
-/** Files that no row tells of: a file is written whole or not at all, so that one that is there is done. Rejects as above. */
+/** Files that no row tells of; one that was cut off is drawn again. Rejects as above. */
 export async function drawMissingFiles(
   engine: Engine,
   wanted: readonly WantedPictures[],

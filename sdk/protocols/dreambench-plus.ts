@@ -13,9 +13,9 @@ import type { RunOptions } from '../jobs/run-options';
 import { packageVersions } from '../jobs/versions';
 import { describeModel } from '../library/describe-model';
 import { deleteSubject, type Subject, subjectExists } from '../subjects/subjects';
-import type { PresetName } from '../training/presets';
+import { effectiveSettings, type PresetName, type TrainingSettings } from '../training/presets';
 import type { PersonalizationSettings } from '../work/personalization-settings';
-import { drawMissing, isDrawn, type KeptPicture } from './draw-missing';
+import { drawMissing, drawnAs, isDrawn, type KeptPicture } from './draw-missing';
 import { type DreamBenchReference, dreamBenchReferences, openDreamBench } from './dreambench-data';
 import { baseContents, fileHash, fingerprint } from './fingerprint';
 import { tellGaps } from './gaps';
@@ -39,9 +39,7 @@ export interface DreamBenchRequest extends JudgingLimits {
   /** As for `personalize`. */
   readonly base: string;
   readonly vae?: string;
-  /** Default: that of the published row of the base's line, Stable Diffusion 1 or XL. */
-  readonly preset?: PresetName;
-  /** Over the preset's. */
+  /** Their preset, by default that of the published row of the base's line (Stable Diffusion 1 or XL), and what is over it. */
   readonly settings?: PersonalizationSettings;
   /** The first so many by id; default: all. */
   readonly subjects?: number;
@@ -70,11 +68,16 @@ export interface DreamBenchEvaluation {
     /** sha256 of its weights, in 64 hexadecimal digits; null for the base's own and for one in several files. */
     readonly vaeHash: string | null;
     readonly preset: PresetName;
+    /** Over the preset's. */
     readonly settings: PersonalizationSettings;
+    /** All that a subject is learned by. */
+    readonly recipe: TrainingSettings;
     readonly references: number;
     /** Whether the data is all there and all of it was taken. */
     readonly complete: boolean;
     readonly drawing: typeof drawing;
+    /** See `drawnAs`. */
+    readonly drawn: ReturnType<typeof drawnAs>;
     readonly seed: number;
     readonly judge: {
       readonly endpoint: string;
@@ -125,7 +128,7 @@ export async function evaluateDreamBench(
       `${alien} is ${settings[alien]}: pictures of this protocol are drawn in ${drawing.steps} steps at guidance ${drawing.guidanceScale}. Leave it out.`,
     );
   const base = baseName(engine.home, request.base);
-  const preset = request.preset ?? named ?? publishedPreset(base);
+  const preset = named ?? publishedPreset(base);
   const { references: all, gaps: absent } = await openDreamBench(request.data);
   const { subjects = all.length } = request;
   if (!Number.isSafeInteger(subjects) || subjects < 1 || subjects > dreamBenchReferences)
@@ -143,7 +146,13 @@ export async function evaluateDreamBench(
   tellGaps(absent, `${references.length} of ${dreamBenchReferences} references`, run);
   makeFolders(folder);
   const kept = openJsonLines<DreamBenchPicture>(join(folder, 'pictures.jsonl'));
-  const recipe = { base, vae: autoencoderPath(request.vae), preset, settings };
+  const recipe: Recipe = {
+    base,
+    vae: autoencoderPath(request.vae),
+    preset,
+    settings,
+    recipe: effectiveSettings(preset, settings as Partial<TrainingSettings>),
+  };
   const on = baseContents(base, recipe.vae);
   const vaeHash = autoencoderHash(recipe.vae);
   if (judge !== undefined) {
@@ -189,6 +198,10 @@ export async function evaluateDreamBench(
       complete: absent.length === 0 && references.length === all.length,
       references: references.length,
       drawing,
+      drawn: drawnAs(
+        folder,
+        drawn.map(({ picture }) => picture),
+      ),
       seed,
       judge: judgeWords ?? null,
       versions: packageVersions(),
@@ -238,7 +251,7 @@ const publishedPreset = (base: string): PresetName =>
     ? 'dreambench-plus-sdxl-lora'
     : 'dreambench-plus-sd15';
 
-type Recipe = Pick<DreamBenchEvaluation['about'], 'base' | 'vae' | 'preset' | 'settings'>;
+type Recipe = Pick<DreamBenchEvaluation['about'], 'base' | 'vae' | 'preset' | 'settings' | 'recipe'>;
 
 /** What a reference is learned by, under which name, and its nine pictures. */
 function trialOf(
@@ -247,7 +260,8 @@ function trialOf(
   { id, category, number, picture, subject, captions }: DreamBenchReference,
 ) {
   const settings: PersonalizationSettings = { ...recipe.settings, preset: recipe.preset };
-  const how = fingerprint([on, settings, subject, fileHash(picture)]);
+  // All of it: what a preset says may be another in another version.
+  const how = fingerprint([on, recipe.preset, recipe.recipe, subject, fileHash(picture)]);
   const files = `pictures/${id}-${fingerprint([how, drawing, seed, captions])}`;
   const wanted = captions.map(
     (caption, prompt): DreamBenchPicture => ({

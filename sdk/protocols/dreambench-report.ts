@@ -298,7 +298,7 @@ const noScoreTable = ({ answers, scores }: DreamBenchEvaluation): Table => ({
 });
 
 function madeTable({ about, spent }: DreamBenchEvaluation): Table {
-  const { base, vae, preset, settings, drawing, seed, judge, versions } = about;
+  const { base, vae, preset, settings, recipe, drawing, drawn, seed, judge, versions } = about;
   return {
     kind: 'table',
     columns: ['', ''],
@@ -307,7 +307,8 @@ function madeTable({ about, spent }: DreamBenchEvaluation): Table {
       ['autoencoder', vae ?? "the base's own"],
       ['preset', preset],
       ['settings over it', namedValues(settings)],
-      ['drawing', namedValues({ ...drawing, seed })],
+      ['which is in all', namedValues(recipe)],
+      ['drawn by', namedValues({ ...drawing, ...drawn, seed })],
       ['judge', judge === null ? 'none' : namedValues(judge)],
       ['cost of judging', spent === null ? 'not known' : `$${spent.toFixed(2)}`],
       ['versions', namedValues(versions)],

@@ -15,7 +15,7 @@ import { subjectWords } from '../subjects/prompt';
 import { deleteSubject, subjectExists } from '../subjects/subjects';
 import { effectiveSettings, type PresetName, type TrainingSettings } from '../training/presets';
 import type { PersonalizationSettings } from '../work/personalization-settings';
-import { type Drawing, drawMissing, isDrawn } from './draw-missing';
+import { type Drawing, drawMissing, drawnAs, isDrawn } from './draw-missing';
 import { baseContents, fileHash, fingerprint } from './fingerprint';
 import { tellGaps } from './gaps';
 import { type JsonLines, openJsonLines } from './json-lines';
@@ -33,9 +33,7 @@ export interface PaperEvaluationRequest {
   /** As for `personalize`. */
   readonly base: string;
   readonly vae?: string;
-  /** Default `paper`. */
-  readonly preset?: PresetName;
-  /** Over the preset's; `prior` is said by `arms`. */
+  /** Their preset, by default `paper`, and what is over it; `prior` is said by `arms`. */
   readonly settings?: PersonalizationSettings;
   /** Default: `images` alone. */
   readonly arms?: readonly PaperArm[];
@@ -62,12 +60,18 @@ export interface PaperEvaluation {
     readonly base: string;
     readonly vae: string | null;
     readonly preset: PresetName;
+    /** Over the preset's. */
     readonly settings: PersonalizationSettings;
+    /** All that a subject is learned by, but for the prior, which an arm says. */
+    readonly recipe: Omit<TrainingSettings, 'prior'>;
     readonly arms: readonly PaperArm[];
     readonly seed: number;
     readonly pictures: number;
     readonly classPictures: number;
+    /** Over what preset and base say. */
     readonly drawing: Drawing;
+    /** See `drawnAs`. */
+    readonly drawn: ReturnType<typeof drawnAs>;
     readonly withIdentifier: boolean;
     /** The rare word of each of the thirty, by its name; empty where the settings name subjects without. */
     readonly identifiers: Readonly<Record<string, string>>;
@@ -126,14 +130,15 @@ export async function evaluatePaper(
     run,
   );
   const subjects = dataset.subjects.map(({ name }) => name);
-  return { about: { ...about, subjects }, gaps: [...gaps, ...unread], pictures, measures };
+  const drawn = drawnAs(folder, pictures);
+  return { about: { ...about, subjects, drawn }, gaps: [...gaps, ...unread], pictures, measures };
 }
 
 /** Throws InvalidOptionError. */
 function settled(
   engine: Engine,
   request: PaperEvaluationRequest,
-): Omit<PaperEvaluation['about'], 'subjects'> {
+): Omit<PaperEvaluation['about'], 'subjects' | 'drawn'> {
   const { settings = {}, arms = ['images'], pictures = 4, classPictures = 100 } = request;
   if (settings.prior !== undefined) {
     throw new InvalidOptionError(
@@ -145,16 +150,17 @@ function settled(
     if (!Number.isSafeInteger(value) || value < 1)
       throw new InvalidOptionError(name, `${name} is ${value}: give one or more.`);
   }
-  const { preset: given = 'paper', ...own } = settings;
-  const preset = request.preset ?? given;
+  const { preset = 'paper', ...own } = settings;
   const seed = request.seed ?? 0;
   const base = baseName(engine.home, request.base);
-  const { rareIdentifier, kind } = effectiveSettings(preset, own as Partial<TrainingSettings>);
+  const { prior, ...recipe } = effectiveSettings(preset, own as Partial<TrainingSettings>);
+  const { rareIdentifier, kind } = recipe;
   return {
     base,
     vae: autoencoderPath(request.vae),
     preset,
     settings: own,
+    recipe,
     arms,
     seed,
     pictures,
@@ -196,7 +202,8 @@ async function learnAndDraw(
   const settings: PersonalizationSettings = { ...about.settings, preset, prior: arm };
   const identifier = about.identifiers[subject.name];
   const photos = subject.photos.map(fileHash);
-  const how = fingerprint([on, seed, identifier, settings, subject.className, photos]);
+  // All of it: what a preset says may be another in another version.
+  const how = fingerprint([on, seed, identifier, preset, about.recipe, arm, subject.className, photos]);
   const name = `paper-${subject.name}-${arm}-${how}`;
   // Which seeds a prompt has follows from how many pictures each gets.
   const drawn = fingerprint([how, drawing, pictures]);

@@ -201,7 +201,7 @@ const subjectTable = (
 };
 
 function settingsTable({ about, measures }: PaperEvaluation): Table {
-  const { base, vae, preset, settings, seed, drawing, classPictures, withIdentifier, versions } = about;
+  const { base, vae, preset, settings, recipe, seed, drawn, classPictures, withIdentifier, versions } = about;
   return {
     kind: 'table',
     columns: ['', ''],
@@ -210,8 +210,9 @@ function settingsTable({ about, measures }: PaperEvaluation): Table {
       ['autoencoder', vae ?? "the base's own"],
       ['preset', preset],
       ['settings over it', namedValues(settings)],
+      ['which is in all', namedValues(recipe)],
       ['seed of the trainings', String(seed)],
-      ['drawing', namedValues(drawing)],
+      ['drawn by', drawn === null ? 'not known' : namedValues(drawn)],
       ['pictures of the bare class', String(classPictures)],
       ['CLIP-T compares with', withIdentifier ? 'the prompt as drawn' : 'the prompt without the identifier'],
       ...(Object.entries(encodersOf(measures)) as [PaperEncoderKind, string][]).map(([kind, words]) => [
@@ -235,7 +236,7 @@ export function differences({ about, gaps, measures }: PaperEvaluation): string[
   const measured = new Set(measures.map(({ subject }) => subject)).size;
   const lines = [
     `Base: ${base}. The paper names Imagen and Stable Diffusion, and no version of it; table 3 is of Imagen.`,
-    'The paper states no sampler, steps or guidance of the pictures that are compared, no batch size and no optimiser: those here are of the preset and the base.',
+    'The paper states no sampler, steps or guidance of the pictures that are compared, no batch size and no optimiser: those here, of the preset and the base, are in the last table.',
     ...(arms.includes('images')
       ? [
           `Class images are drawn by ${classImageScheduler}, which adds no noise on the way, at guidance ${classGuidanceScale}; the paper: by an ancestral sampler, its steps and guidance not stated.`,

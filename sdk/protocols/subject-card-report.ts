@@ -143,7 +143,7 @@ function figureTable({ figures, instruments, oracle }: SubjectCard): Table {
   };
 }
 
-function courseSection({ course, best, subject }: SubjectCard): Section {
+function courseSection({ course, best, subject, figures }: SubjectCard): Section {
   const line = (name: string, of: (point: SubjectCard['course'][number]) => number | null) => ({
     name,
     points: course.flatMap((point): [number, number][] => {
@@ -151,11 +151,12 @@ function courseSection({ course, best, subject }: SubjectCard): Section {
       return value === null ? [] : [[point.steps, value]];
     }),
   });
+  const isAgainstOne = figures.identity.value !== null && figures.identity.anchors === null;
   const chart: LineChart = {
     kind: 'chart',
     title: `By the first ${courseScenes} scenes, one picture each: a difference of a tenth is chance.`,
     x: 'steps',
-    y: 'share of what can be reached',
+    y: isAgainstOne ? 'as measured, against one photo' : 'share of what can be reached',
     series: [
       line('identity × prompt following', ({ score }) => score),
       line('identity', ({ identity }) => identity),

@@ -94,13 +94,24 @@ export async function measureSubject(
     const message = `${idle.join(', ')} is not asked: on the embedded model its oracle tells more. Of encoders lpips alone counts there.`;
     run.onProgress?.({ kind: 'warning-found', message });
   }
+  const twice = encoders.find(({ kind }, i) => encoders.findIndex((one) => one.kind === kind) !== i);
+  if (twice !== undefined)
+    throw new InvalidOptionError('encoder', `There are two encoders of the kind ${twice.kind}: give one.`);
   // What is no encoder or no photo is told before anything is drawn. LPIPS would take a photo in its own size.
   for (const encoder of seeing) {
     const tried = encoder.kind === 'lpips' ? [] : photos.slice(0, 1);
-    await engine.embed({ encoder, pictures: tried, texts: [] }, run);
+    const texts = encoder.kind === 'clip' ? [subject.className] : [];
+    await engine.embed({ encoder, pictures: tried, texts }, run);
   }
   const drawn = await drawCard(engine, subject, { folder: target, pictures, prompts }, run);
-  const sight = await lookAt(engine, subject, seeing, { photos, drawn: allFiles(drawn) }, drawn.scenes, run);
+  const sight = await lookAt(
+    engine,
+    subject,
+    seeing,
+    { photos, drawn: allFiles(drawn), groups: comparedFiles(drawn) },
+    drawn.scenes,
+    run,
+  );
 
   const anchors = anchorsOf(sight, photos, drawn);
   const figures = figuresOf(sight, photos, drawn, anchors);
@@ -169,6 +180,10 @@ const allFiles = (drawn: CardPictures): string[] =>
     ...drawn.baseClass,
     ...drawn.course.flatMap(({ pictures }) => pictures),
   ]);
+
+/** Pictures whose diversity is a figure. */
+const comparedFiles = (drawn: CardPictures): string[][] =>
+  [...drawn.scenes.map(({ pictures }) => pictures), drawn.class, drawn.baseClass].map(filesOf);
 
 function notMeasured({ instruments }: Sight, name: string, photos: number): string[] {
   const missing = [

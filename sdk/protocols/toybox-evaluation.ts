@@ -311,7 +311,7 @@ function rowHash(settings: PersonalizationSettings): (arm: ToyRow['arm'], toy: T
   };
 }
 
-export const isArm = (arm: string): arm is ToyArmName => arm in toyArms;
+export const isArm = (arm: string): arm is ToyArmName => Object.hasOwn(toyArms, arm);
 
 /** That a sweep may look at its steps. */
 const looksOf = ({ sweep }: Trial): PersonalizationSettings =>

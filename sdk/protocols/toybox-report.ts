@@ -6,6 +6,7 @@ import type { Interval } from '../evaluation/statistics';
 import { oracleErrors, oracleNote } from '../jobs/oracle-errors';
 import { packageVersions } from '../jobs/versions';
 import type { Block, Cell, LineChart, Report, Section, Table } from '../reports/report';
+import { namedValues } from '../reports/tables';
 import type { ToySubject } from '../toybox/toy-subject';
 import { effectiveSettings } from '../training/presets';
 import type { PersonalizationSettings } from '../work/personalization-settings';
@@ -167,17 +168,12 @@ const armTable = (
   note: oracleNote(),
 });
 
-const textsOf = (values: object): string =>
-  Object.entries(values)
-    .map(([name, value]) => `${name}=${Array.isArray(value) ? value.join('|') : value}`)
-    .join(', ');
-
 const armWords = (rows: readonly ToyRow[], shown: readonly ToyRow['arm'][]): Table => ({
   kind: 'table',
   columns: ['arm', 'what it is', 'settings over the recipe', 'learning'],
   rows: shown.map((arm) => {
     const seconds = learningTime(ofArm(rows, arm));
-    const settings = isArm(arm) ? textsOf(toyArms[arm].settings) : '';
+    const settings = isArm(arm) ? namedValues(toyArms[arm].settings, '') : '';
     return [arm, wordsOf(arm), settings, seconds > 0 ? `${seconds.toFixed(0)} s` : ''];
   }),
 });
@@ -186,12 +182,12 @@ const madeTable = (settings: PersonalizationSettings): Table => ({
   kind: 'table',
   columns: ['', ''],
   rows: [
-    ['the recipe', textsOf(effectiveSettings('toybox', settings))],
+    ['the recipe', namedValues(effectiveSettings('toybox', settings))],
     [
       'of these asked for, where an arm has none of its own',
-      textsOf(settings) || 'none: the preset toybox as it is',
+      namedValues(settings, 'none: the preset toybox as it is'),
     ],
-    ['versions', textsOf(packageVersions())],
+    ['versions', namedValues(packageVersions())],
   ],
 });
 

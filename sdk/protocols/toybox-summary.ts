@@ -233,18 +233,31 @@ function learns(rows: readonly ToyRow[]): Finding {
   return { ...about, verdict, seen: shown([CP, PF]) };
 }
 
+interface Change {
+  readonly toy: ToyRow['toy'];
+  readonly value: number;
+}
+
 /** The change of a measure from the first to the last point of a course, by subject. */
-function change(course: readonly ToyRow[], at: (row: ToyRow) => number, measure: Measure): number[] {
+function change(course: readonly ToyRow[], at: (row: ToyRow) => number, measure: Measure): Change[] {
   return subjectsOf(course).flatMap((toy) => {
     const own = course.filter((row) => isSame(row.toy, toy)).sort((a, b) => at(a) - at(b));
-    return own.length < 2 ? [] : [own.at(-1)!.report[measure] - own[0]!.report[measure]];
+    return own.length < 2 ? [] : [{ toy, value: own.at(-1)!.report[measure] - own[0]!.report[measure] }];
   });
 }
 
+/** By how much more the first changes, of subjects that both are of. */
+const moreThan = (some: readonly Change[], others: readonly Change[]): Change[] =>
+  some.flatMap(({ toy, value }) => {
+    const other = others.find((one) => isSame(one.toy, toy));
+    return other === undefined ? [] : [{ toy, value: value - other.value }];
+  });
+
 /** Courses are of few subjects, so that each is shown beside the mean. */
-function each(changes: readonly number[], digits = 2): string {
+function each(changes: readonly Change[], digits = 2): string {
   const sign = (value: number) => `${value < 0 ? '' : '+'}${value.toFixed(digits)}`;
-  return `${sign(mean(changes))} (${changes.map(sign).join(', ')})`;
+  const values = changes.map(({ value }) => value);
+  return `${sign(mean(values))} (${values.map(sign).join(', ')})`;
 }
 
 /** A hundredth is chance. */
@@ -254,8 +267,8 @@ const nothing = 0.01;
  * Of changes over a course, by subject, each with the way it should go: holds where each goes that way in the mean and in
  * every subject; fails where a mean goes the other way, and is inconclusive else, or of one subject.
  */
-function inEach(...changes: (readonly [readonly number[], 1 | -1])[]): Verdict {
-  const ways = changes.map(([values, way]) => values.map((value) => value * way));
+function inEach(...changes: (readonly [readonly Change[], 1 | -1])[]): Verdict {
+  const ways = changes.map(([of, way]) => of.map(({ value }) => value * way));
   if (ways.some((along) => mean(along) < 0)) return 'fail';
   const isClear = ways.every((along) => along.length > 1 && along.every((value) => value >= nothing));
   return isClear ? 'pass' : 'inconclusive';
@@ -274,7 +287,7 @@ function overSteps(rows: readonly ToyRow[]): Finding {
   const [CP, PF, DIV] = (['CP', 'PF', 'DIV'] as const).map((measure) => change(kept!, stepOf, measure));
   const [with_, without] = [change(kept!, stepOf, 'PRES'), change(free!, stepOf, 'PRES')];
   if (with_.length === 0 || without.length === 0) return { ...about, verdict: 'not run', seen: '' };
-  const more = without.map((value, i) => value - with_[i]!);
+  const more = moreThan(without, with_);
   const verdict = inEach([CP!, 1], [PF!, -1], [DIV!, -1], [without, 1], [more, 1]);
   const seen = `CP ${each(CP!)}; PF ${each(PF!)}; DIV ${each(DIV!)}; PRES ${each(with_)} with, ${each(without)} without`;
   return { ...about, verdict, seen };

@@ -8,8 +8,8 @@ export const lineTable = (lines: readonly string[]): Table => ({
   rows: (lines.length === 0 ? ['none'] : lines).map((line) => [line]),
 });
 
-/** "steps=5, prior=none"; "none" without any. */
-export const namedValues = (values: object): string =>
+/** "steps=5, prior=none, targetModules=to_q|to_k"; "none" without any. */
+export const namedValues = (values: object, none = 'none'): string =>
   Object.entries(values)
-    .map(([name, value]) => `${name}=${value}`)
-    .join(', ') || 'none';
+    .map(([name, value]) => `${name}=${Array.isArray(value) ? value.join('|') : value}`)
+    .join(', ') || none;

@@ -17,6 +17,7 @@ import { dreamBenchReport, incomparabilities, reportDreamBench } from '../../sdk
 import { openJudge } from '../../sdk/protocols/openai-judge';
 import { markdownReport } from '../../sdk/reports/markdown';
 import { subjectNames } from '../../sdk/subjects/subjects';
+import { presets } from '../../sdk/training/presets';
 import { callIn, events } from '../cli/command-line';
 import { type FakeOpenAI, startFakeOpenAI } from './fake-openai';
 import { paint, placeForTests } from './protocol-engine';
@@ -53,7 +54,7 @@ const request = (more: Partial<DreamBenchRequest> = {}): DreamBenchRequest => ({
   data,
   folder: join(place.folder, 'out'),
   base: place.base,
-  preset: 'dreambench-plus-sd15',
+  settings: { preset: 'dreambench-plus-sd15' },
   ...more,
 });
 const judge = (retries = 0) => openJudge({ endpoint: server.url, key: 'k', retries });
@@ -235,9 +236,27 @@ test('a drawn picture that cannot be read is a gap, and drawn anew where it was 
 });
 
 test('with an identifier the subject is mentioned where its noun is', async () => {
-  const evaluation = await evaluateDreamBench(place.engine, request({ subjects: 1, preset: 'paper' }));
+  const evaluation = await evaluateDreamBench(
+    place.engine,
+    request({ subjects: 1, settings: { preset: 'paper' } }),
+  );
   expect(place.calls.drawn[0]!.text).toBe('A picture of a olis red panda, number 0');
   expect(evaluation.about.preset).toBe('paper');
+});
+
+test('a recipe that says something else than before is another, whatever it is called', async () => {
+  await evaluateDreamBench(place.engine, request({ subjects: 1 }));
+  const { settings } = presets['dreambench-plus-sd15'] as { settings: { learningRate: number } };
+  const { learningRate } = settings;
+  try {
+    settings.learningRate = learningRate / 2;
+    const { about } = await evaluateDreamBench(place.engine, request({ subjects: 1 }));
+    expect(about.recipe.learningRate).toBe(learningRate / 2);
+    expect(place.calls.learned).toHaveLength(2);
+    expect(place.calls.drawn).toHaveLength(18);
+  } finally {
+    settings.learningRate = learningRate;
+  }
 });
 
 test('a picture that was cut off is drawn again', async () => {
@@ -267,7 +286,7 @@ test('pictures of XL are decoded by the base’s own autoencoder', async () => {
   const vae = join(place.folder, 'vae.safetensors');
   writeFileSync(vae, '');
   const preset = 'dreambench-plus-sdxl-lora';
-  await evaluateDreamBench(place.engine, request({ subjects: 1, preset, vae }));
+  await evaluateDreamBench(place.engine, request({ subjects: 1, settings: { preset }, vae }));
   expect(place.calls.learned[0]).toMatchObject({ vaePath: vae });
   expect(place.calls.drawn[0]).toMatchObject({ vaePath: null });
 });

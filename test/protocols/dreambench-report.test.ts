@@ -5,6 +5,7 @@ import { dreamBenchReport, incomparabilities } from '../../sdk/protocols/dreambe
 import { judgeScores } from '../../sdk/protocols/judge-scores';
 import type { Answer } from '../../sdk/protocols/judging';
 import { markdownReport } from '../../sdk/reports/markdown';
+import { effectiveSettings } from '../../sdk/training/presets';
 
 /** All of it, every answer 3, as the published judge gave it. */
 function whole(): DreamBenchEvaluation {
@@ -44,9 +45,11 @@ function whole(): DreamBenchEvaluation {
       vaeHash: null,
       preset: 'dreambench-plus-sd15',
       settings: {},
+      recipe: effectiveSettings('dreambench-plus-sd15', {}),
       references: 150,
       complete: true,
       drawing: { steps: 100, guidanceScale: 7.5 },
+      drawn: { steps: 100, guidanceScale: 7.5, scheduler: 'ddim', width: 512, height: 512 },
       seed: 42,
       judge: { endpoint: 'https://api.openai.com/v1', model: 'gpt-4o-2024-05-13', temperature: 1, runs: 3 },
       versions: {},

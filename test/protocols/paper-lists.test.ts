@@ -4,6 +4,7 @@ import { paperPrompt, paperPrompts, paperSubjects } from '../../sdk/protocols/pa
 import type { PaperEvaluation } from '../../sdk/protocols/paper-protocol';
 import { differences, paperReport } from '../../sdk/protocols/paper-report';
 import { markdownReport } from '../../sdk/reports/markdown';
+import { effectiveSettings } from '../../sdk/training/presets';
 
 const lines = (text: string) => text.trim().split('\n');
 
@@ -117,7 +118,7 @@ const evaluation = (about: Partial<PaperEvaluation['about']> = {}): PaperEvaluat
   about: {
     ...{ base: '/sd15', vae: null, preset: 'paper', settings: {}, arms: ['images', 'none'], seed: 0 },
     ...{ pictures: 4, classPictures: 100, drawing: {}, withIdentifier: false, identifiers: {} },
-    ...{ subjects: [], versions: {} },
+    ...{ subjects: [], versions: {}, recipe: effectiveSettings('paper', {}), drawn: null },
     ...about,
   },
   gaps: [],

@@ -17,6 +17,7 @@ import { evaluatePaper, type PaperEvaluationRequest } from '../../sdk/protocols/
 import { differences, paperReport, reportPaper } from '../../sdk/protocols/paper-report';
 import { markdownReport } from '../../sdk/reports/markdown';
 import { subjectNames } from '../../sdk/subjects/subjects';
+import { presets } from '../../sdk/training/presets';
 import type { ProgressEvent } from '../../sdk/work/progress';
 import { paint, placeForTests } from './protocol-engine';
 
@@ -160,6 +161,9 @@ test('both arms, from folder to report', async () => {
   expect(text).toContain(
     "DINO and PRES by dino of the test; the paper: ViT-S/16 (12 layers of 384), which DINO's own code gives pictures shorter side bicubic to 256, 224 × 224 cut out, mean and std of ImageNet.",
   );
+  // What the paper leaves open is said: the recipe in full, and what the pictures say of themselves.
+  expect(text).toMatch(/\| which is in all \| .*batchSize=1, .*learningRate=/);
+  expect(text).toMatch(/\| drawn by \| steps=\d+, guidanceScale=\d/);
   const result = JSON.parse(readFileSync(files[2]!, 'utf8'));
   expect(result.means[0]).toMatchObject({ arm: 'images', subjects: 2 });
   expect(result.about).toMatchObject({
@@ -288,6 +292,20 @@ describe('stopped and gone on with', () => {
     expect(before.drawn).toBe(27);
     expect(place.calls.drawn.slice(25, 29).map(({ seeds }) => seeds.length)).toEqual([8, 8, 8, 4]);
     expect(distinct(evaluation.pictures)).toBe(220);
+  });
+
+  test('a recipe that says something else than before is another, whatever it is called', async () => {
+    const first = await evaluate({ subjects: 1 });
+    const { settings } = presets.paper as { settings: { learningRate: number } };
+    const { learningRate } = settings;
+    try {
+      settings.learningRate = learningRate / 2;
+      const second = await evaluate({ subjects: 1 });
+      expect(second.about.recipe.learningRate).toBe(learningRate / 2);
+      expect(distinct([...first.pictures, ...second.pictures])).toBe(2 * first.pictures.length);
+    } finally {
+      settings.learningRate = learningRate;
+    }
   });
 
   test('other settings are another run, whose pictures lie apart', async () => {

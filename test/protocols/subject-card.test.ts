@@ -336,6 +336,28 @@ test('of one photo says no more than it can: there is nothing to tell reach from
   expect(one.advice).toEqual([]);
 });
 
+test('LPIPS is shown a few pictures at a time, and those alone that are compared', async () => {
+  await learned();
+  told.cardWork.draws = ({ seed, learned: by }) => (by ? [225, 200, seed % 2 ? 60 : 170] : [60, 200]);
+  const shown: (readonly string[])[] = [];
+  const embed = engine.embed;
+  engine.embed = async (request) => {
+    if (request.encoder.kind === 'lpips') shown.push(request.pictures);
+    return embed(request);
+  };
+  const by = [...encoders, { kind: 'lpips', path: 'lpips' } as const];
+  const { instruments, figures } = await card({ with: by, pictures: 10 });
+  expect(instruments.diversity).toBe('a stand-in for lpips');
+  // The trial, eight scenes and both bare classes in eights and the rest.
+  expect(shown.map(({ length }) => length)).toEqual([0, ...Array(8).fill([8, 2]).flat(), 8, 8]);
+  expect(shown.flat().filter((file) => /base-\w+\/(?!class-)/.test(file))).toEqual([]);
+  // Squared distances of pictures that are alike in red: of half the pairs of a scene the rest is turned.
+  const unlike = 2 * (1 - (225 / 255) ** 2) * (1 - Math.cos((2 * Math.PI * 110) / 255));
+  const [odd, even] = [5, 5];
+  expect(figures.diversity).toBeCloseTo((odd * even * unlike) / 45, 3);
+  expect(figures.baseClassDiversity).toBeCloseTo(0, 5);
+});
+
 test('what is no encoder, no photo or no folder to write is told before anything is drawn', async () => {
   await learned();
   told.cardWork.draws = drawing([225, 200]);
@@ -347,16 +369,17 @@ test('what is no encoder, no photo or no folder to write is told before anything
   // LPIPS takes pictures in their own size, and a photo's is a camera's.
   const asked: unknown[] = [];
   engine.embed = async (request) => {
-    asked.push([request.encoder.kind, request.pictures.length]);
+    asked.push([request.encoder.kind, request.pictures.length, request.texts]);
     if (request.encoder.kind === 'lpips') throw new InvalidOptionError('encoder', 'lpips is none');
     return embed(request);
   };
   const all = [...encoders, { kind: 'lpips', path: 'lpips' } as const];
   await expect(card({ with: all })).rejects.toThrow('lpips is none');
   expect(asked).toEqual([
-    ['dino', 1],
-    ['clip', 1],
-    ['lpips', 0],
+    ['dino', 1, []],
+    // One that reads no prompts is of no use here.
+    ['clip', 1, ['dog']],
+    ['lpips', 0, []],
   ]);
   engine.embed = embed;
   writeFileSync(join(engine.home.folder, 'file'), '');
@@ -372,6 +395,7 @@ test('is refused without photos, with two encoders of a kind, with no pictures',
   const twice = await card({ with: [encoders[0]!, encoders[0]!] }).catch((error) => error);
   expect(twice).toBeInstanceOf(InvalidOptionError);
   expect(twice.message).toContain('two encoders of the kind dino');
+  expect(told.cardWork.drawn).toEqual([]);
   await expect(card({ pictures: 0 })).rejects.toThrow('pictures is 0: give a whole number from 1');
 });
 
