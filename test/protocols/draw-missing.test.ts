@@ -4,15 +4,18 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { StoppedError } from '../../sdk/errors';
+import { writePng } from '../../sdk/images/png';
 import type { Engine } from '../../sdk/jobs/engine';
 import type { GenerateRequest, GenerateRunOptions } from '../../sdk/jobs/generation';
 import {
   drawMissing,
   drawMissingFiles,
+  drawnAs,
   type KeptPicture,
   type WantedPictures,
 } from '../../sdk/protocols/draw-missing';
 import { openJsonLines } from '../../sdk/protocols/json-lines';
+import { pictureTexts } from '../../sdk/work/picture-record';
 import type { ProgressEvent } from '../../sdk/work/progress';
 
 /** A PNG as far as its end tells. */
@@ -130,4 +133,16 @@ describe('pictures that take long to be kept', () => {
     const drawing = drawMissing(engineOf(1, []), folder, kept, wanted(), { signal: stop.signal });
     await expect(drawing).rejects.toThrow(StoppedError);
   });
+});
+
+test('how pictures were drawn is what the first of them says of itself', async () => {
+  const said = { steps: 30, guidanceScale: 7.5, scheduler: 'ddim', width: 64, height: 32 };
+  const texts = pictureTexts({ prompt: 'a dog', seed: 1, subjects: [], settings: { ...said, batch: 4 } });
+  const image = { width: 2, height: 1, data: new Uint8Array(6) };
+  await writePng(join(folder, 'drawn.png'), image, texts);
+  await writePng(join(folder, 'silent.png'), image);
+  const [drawn, silent] = ['drawn.png', 'silent.png'].map((file) => ({ file, seed: 1 }));
+  expect(drawnAs(folder, [drawn!, silent!])).toEqual(said);
+  expect(drawnAs(folder, [silent!])).toBeNull();
+  expect(drawnAs(folder, [])).toBeNull();
 });
