@@ -418,6 +418,7 @@ test('nothing to evaluate is refused before anything is done', async () => {
     { seeds: 1.5 },
     { subjects: [] },
     { arms: ['no-prio' as never] },
+    { arms: ['toString' as never] },
     { sweeps: -1 },
   ];
   for (const bad of wrong) {

@@ -159,6 +159,23 @@ describe('neither way clearly', () => {
     expect(verdicts(followed)['A5']).toBe('inconclusive');
   });
 
+  test('a sweep that lacks a subject in one arm compares the others with themselves', () => {
+    const stepOf = ({ steps }: ToyRow) => steps !== null;
+    const ofSubject = (row: ToyRow, n: number) => row.toy.class === toys[n]!.class;
+    const third = whole
+      .filter((row) => stepOf(row) && ofSubject(row, 1))
+      .map((row) => ({ ...row, toy: toys[2]! }));
+    const rows = [...whole, ...third]
+      .filter((row) => !(row.arm === 'no-prior' && stepOf(row) && ofSubject(row, 0)))
+      // It grows more than that of any other without prior preservation.
+      .map((row) =>
+        row.arm === 'class-images' && row.steps === 100 && ofSubject(row, 0)
+          ? { ...row, report: { ...row.report, PRES: -1 } }
+          : row,
+      );
+    expect(verdicts(rows)['A5']).toBe('pass');
+  });
+
   test('of one subject nothing is shown in the mean, either', () => {
     const one = verdicts(whole.filter(({ toy }) => toy.class === toys[0]!.class));
     for (const name of ['A1', 'the recipe', 'prior of the base itself'])
