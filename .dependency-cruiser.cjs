@@ -117,7 +117,7 @@ module.exports = {
         path: '^(sdk|adapters|examples)/',
         pathNot: [
           '^sdk/library/hub\\.ts$',
-          '^sdk/protocols/openai-judge\\.ts$',
+          '^sdk/protocols/dreambench/openai-judge\\.ts$',
           // These listen, on the loopback unless told otherwise.
           '^adapters/mcp/http\\.ts$',
           '^adapters/openai/',

@@ -101,41 +101,50 @@ export { consentWords } from './operations/personalize';
 export type { Caller } from './operations/rights';
 export type { Application, ApplicationName, ApplicationPrompt } from './protocols/applications';
 export { applicationNames, applications } from './protocols/applications';
-export type { Advice } from './protocols/card-advice';
-export type { CardFigures, CoursePoint, JudgedCardPicture, Measured } from './protocols/card-figures';
+export type { Advice } from './protocols/card/card-advice';
+export type { CardFigures, CoursePoint, JudgedCardPicture, Measured } from './protocols/card/card-figures';
+export type { SubjectCard, SubjectCardRequest } from './protocols/card/subject-card';
+export { measureSubject } from './protocols/card/subject-card';
+export { cardLines, reportSubject } from './protocols/card/subject-card-report';
 export type { ApplicationsRequest, DrawnApplication, DrawnApplications } from './protocols/draw-applications';
 export { drawApplications } from './protocols/draw-applications';
 export type { Drawing } from './protocols/draw-missing';
-export type { DreamBenchReference } from './protocols/dreambench-data';
+export type { DreamBenchReference } from './protocols/dreambench/dreambench-data';
 export type {
   DreamBenchEvaluation,
   DreamBenchEvents,
   DreamBenchPicture,
   DreamBenchRequest,
-} from './protocols/dreambench-plus';
-export { evaluateDreamBench } from './protocols/dreambench-plus';
-export { reportDreamBench } from './protocols/dreambench-report';
-export type { Judge, JudgeMessage, JudgeReply } from './protocols/judge';
-export type { JudgeScores } from './protocols/judge-scores';
-export type { JudgePrice, JudgingEstimate, JudgingLimits } from './protocols/judging';
-export type { OpenAIJudgeOptions } from './protocols/openai-judge';
-export { openJudge } from './protocols/openai-judge';
-export type { PaperEncoderKind, PaperEncoders, PaperMeasure, PaperMetric } from './protocols/paper-measures';
-export { paperEncoderKinds, paperMetrics } from './protocols/paper-measures';
-export type { PaperPrompt, PaperSubject } from './protocols/paper-prompts';
-export { paperPrompts, paperSubjects } from './protocols/paper-prompts';
-export type { PaperEvaluation, PaperEvaluationRequest } from './protocols/paper-protocol';
-export { evaluatePaper } from './protocols/paper-protocol';
-export { reportPaper } from './protocols/paper-report';
-export { type PaperArm, type PaperPicture, paperArms } from './protocols/paper-trial';
-export type { SubjectCard, SubjectCardRequest } from './protocols/subject-card';
-export { measureSubject } from './protocols/subject-card';
-export { cardLines, reportSubject } from './protocols/subject-card-report';
-export { type ToyArmName, toyArmNames, toyArms } from './protocols/toybox-arms';
-export type { ToyEvaluationRequest, ToyRow } from './protocols/toybox-evaluation';
-export { evaluateToybox, toyDevelopmentSubjects, toyTestSubjects } from './protocols/toybox-evaluation';
-export { reportToybox } from './protocols/toybox-report';
-export type { Finding } from './protocols/toybox-summary';
+} from './protocols/dreambench/dreambench-plus';
+export { evaluateDreamBench } from './protocols/dreambench/dreambench-plus';
+export { reportDreamBench } from './protocols/dreambench/dreambench-report';
+export type { Judge, JudgeMessage, JudgeReply } from './protocols/dreambench/judge';
+export type { JudgeScores } from './protocols/dreambench/judge-scores';
+export type { JudgePrice, JudgingEstimate, JudgingLimits } from './protocols/dreambench/judging';
+export type { OpenAIJudgeOptions } from './protocols/dreambench/openai-judge';
+export { openJudge } from './protocols/dreambench/openai-judge';
+export type {
+  PaperEncoderKind,
+  PaperEncoders,
+  PaperMeasure,
+  PaperMetric,
+} from './protocols/paper/paper-measures';
+export { paperEncoderKinds, paperMetrics } from './protocols/paper/paper-measures';
+export type { PaperPrompt, PaperSubject } from './protocols/paper/paper-prompts';
+export { paperPrompts, paperSubjects } from './protocols/paper/paper-prompts';
+export type { PaperEvaluation, PaperEvaluationRequest } from './protocols/paper/paper-protocol';
+export { evaluatePaper } from './protocols/paper/paper-protocol';
+export { reportPaper } from './protocols/paper/paper-report';
+export { type PaperArm, type PaperPicture, paperArms } from './protocols/paper/paper-trial';
+export { type ToyArmName, toyArmNames, toyArms } from './protocols/toybox/toybox-arms';
+export type { ToyEvaluationRequest, ToyRow } from './protocols/toybox/toybox-evaluation';
+export {
+  evaluateToybox,
+  toyDevelopmentSubjects,
+  toyTestSubjects,
+} from './protocols/toybox/toybox-evaluation';
+export { reportToybox } from './protocols/toybox/toybox-report';
+export type { Finding } from './protocols/toybox/toybox-summary';
 export type { Backend } from './runtime/backends';
 export type { Device } from './runtime/session';
 export type { SchedulerName } from './schedulers/index';

@@ -5,8 +5,8 @@
  */
 import { join, resolve } from 'node:path';
 import { createEngine } from '../../sdk/jobs/engine';
-import { evaluateToybox, type ToyRow, toyTestSubjects } from '../../sdk/protocols/toybox-evaluation';
-import { reportToybox } from '../../sdk/protocols/toybox-report';
+import { evaluateToybox, type ToyRow, toyTestSubjects } from '../../sdk/protocols/toybox/toybox-evaluation';
+import { reportToybox } from '../../sdk/protocols/toybox/toybox-report';
 
 const folder = resolve(process.argv[2] ?? 'evaluation');
 const subjects = toyTestSubjects.slice(0, 5);

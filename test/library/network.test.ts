@@ -31,7 +31,7 @@ test('nothing fetches but the hub, from Discord the bot, and a judge where one i
   expect(found.sort()).toEqual([
     'adapters/discord/attachments.ts',
     'sdk/library/hub.ts',
-    'sdk/protocols/openai-judge.ts',
+    'sdk/protocols/dreambench/openai-judge.ts',
   ]);
 });
 

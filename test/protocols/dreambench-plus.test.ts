@@ -11,10 +11,14 @@ import {
   MissingFileError,
 } from '../../sdk/errors';
 import * as sdk from '../../sdk/index';
-import { openDreamBench, promptTypeOf } from '../../sdk/protocols/dreambench-data';
-import { type DreamBenchRequest, evaluateDreamBench } from '../../sdk/protocols/dreambench-plus';
-import { dreamBenchReport, incomparabilities, reportDreamBench } from '../../sdk/protocols/dreambench-report';
-import { openJudge } from '../../sdk/protocols/openai-judge';
+import { openDreamBench, promptTypeOf } from '../../sdk/protocols/dreambench/dreambench-data';
+import { type DreamBenchRequest, evaluateDreamBench } from '../../sdk/protocols/dreambench/dreambench-plus';
+import {
+  dreamBenchReport,
+  incomparabilities,
+  reportDreamBench,
+} from '../../sdk/protocols/dreambench/dreambench-report';
+import { openJudge } from '../../sdk/protocols/dreambench/openai-judge';
 import { markdownReport } from '../../sdk/reports/markdown';
 import { subjectNames } from '../../sdk/subjects/subjects';
 import { presets } from '../../sdk/training/presets';

@@ -1,9 +1,9 @@
 /** Where the published row stands beside ours, and where the report says why not. */
 import { expect, test } from 'vitest';
-import type { DreamBenchEvaluation } from '../../sdk/protocols/dreambench-plus';
-import { dreamBenchReport, incomparabilities } from '../../sdk/protocols/dreambench-report';
-import { judgeScores } from '../../sdk/protocols/judge-scores';
-import type { Answer } from '../../sdk/protocols/judging';
+import type { DreamBenchEvaluation } from '../../sdk/protocols/dreambench/dreambench-plus';
+import { dreamBenchReport, incomparabilities } from '../../sdk/protocols/dreambench/dreambench-report';
+import { judgeScores } from '../../sdk/protocols/dreambench/judge-scores';
+import type { Answer } from '../../sdk/protocols/dreambench/judging';
 import { markdownReport } from '../../sdk/reports/markdown';
 import { effectiveSettings } from '../../sdk/training/presets';
 

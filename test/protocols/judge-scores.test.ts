@@ -1,7 +1,7 @@
 /** What a judge's answers come to: a score each, and the figures that scores make. */
 import { describe, expect, test } from 'vitest';
-import { readScore } from '../../sdk/protocols/judge';
-import { judgeScores, type Rating } from '../../sdk/protocols/judge-scores';
+import { readScore } from '../../sdk/protocols/dreambench/judge';
+import { judgeScores, type Rating } from '../../sdk/protocols/dreambench/judge-scores';
 
 test.each([
   ['Score: 3', 3],

@@ -8,8 +8,8 @@ import { inspect, promisify } from 'node:util';
 import sharp from 'sharp';
 import { describe, expect, test, vi } from 'vitest';
 import { InvalidOptionError, JudgeAccessError, JudgeUnreachableError, StoppedError } from '../../sdk/errors';
-import { judgeScores } from '../../sdk/protocols/judge-scores';
-import { openJudge } from '../../sdk/protocols/openai-judge';
+import { judgeScores } from '../../sdk/protocols/dreambench/judge-scores';
+import { openJudge } from '../../sdk/protocols/dreambench/openai-judge';
 import { startProxy } from '../library/proxy';
 import { judgingIn, key, placeForJudging } from './judging-place';
 import { paint } from './protocol-engine';
@@ -453,7 +453,7 @@ test('without the package it says which', async () => {
   }`;
   const script = `
     import { register } from 'node:module';
-    import { openJudge } from ${JSON.stringify(join(import.meta.dirname, '../../sdk/protocols/openai-judge.ts'))};
+    import { openJudge } from ${JSON.stringify(join(import.meta.dirname, '../../sdk/protocols/dreambench/openai-judge.ts'))};
     register(${JSON.stringify(`data:text/javascript,${encodeURIComponent(hook)}`)});
     const error = await openJudge({ endpoint: 'http://127.0.0.1:9', key: 'k' }).catch((cause) => cause);
     console.log(error.code, error.message);

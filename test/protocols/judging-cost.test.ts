@@ -1,7 +1,7 @@
 /** What judging costs, and the limits to it. */
 import { expect, test } from 'vitest';
 import { InvalidOptionError, JudgeUnreachableError } from '../../sdk/errors';
-import type { JudgingEstimate } from '../../sdk/protocols/judging';
+import type { JudgingEstimate } from '../../sdk/protocols/dreambench/judging';
 import { judgingIn, placeForJudging } from './judging-place';
 
 const place = placeForJudging();

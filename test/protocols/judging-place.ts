@@ -3,14 +3,14 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach } from 'vitest';
-import type { Judge } from '../../sdk/protocols/judge';
+import type { Judge } from '../../sdk/protocols/dreambench/judge';
 import {
   type JudgedPicture,
   type JudgingEstimate,
   type JudgingLimits,
   judgeAll,
-} from '../../sdk/protocols/judging';
-import { type OpenAIJudgeOptions, openJudge } from '../../sdk/protocols/openai-judge';
+} from '../../sdk/protocols/dreambench/judging';
+import { type OpenAIJudgeOptions, openJudge } from '../../sdk/protocols/dreambench/openai-judge';
 import { type FakeOpenAI, startFakeOpenAI } from './fake-openai';
 import { paint } from './protocol-engine';
 

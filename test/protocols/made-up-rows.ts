@@ -1,7 +1,7 @@
 /** Rows of the embedded world's evaluation that nobody measured. */
 import type { SubjectReport } from '../../sdk/evaluation/subject-report';
-import { toyArmNames, toyArms } from '../../sdk/protocols/toybox-arms';
-import { type ToyRow, toyControls } from '../../sdk/protocols/toybox-evaluation';
+import { toyArmNames, toyArms } from '../../sdk/protocols/toybox/toybox-arms';
+import { type ToyRow, toyControls } from '../../sdk/protocols/toybox/toybox-evaluation';
 import type { ToySubject } from '../../sdk/toybox/toy-subject';
 
 /** What a good learning is like. */

@@ -1,8 +1,8 @@
 /** Subjects, prompts and figures to the letter, as published: google/dreambooth's prompts_and_classes.txt, Ruiz et al. 2023, tables 1 and 3. */
 import { expect, test } from 'vitest';
-import { paperPrompt, paperPrompts, paperSubjects } from '../../sdk/protocols/paper-prompts';
-import type { PaperEvaluation } from '../../sdk/protocols/paper-protocol';
-import { differences, paperReport } from '../../sdk/protocols/paper-report';
+import { paperPrompt, paperPrompts, paperSubjects } from '../../sdk/protocols/paper/paper-prompts';
+import type { PaperEvaluation } from '../../sdk/protocols/paper/paper-protocol';
+import { differences, paperReport } from '../../sdk/protocols/paper/paper-report';
 import { markdownReport } from '../../sdk/reports/markdown';
 import { effectiveSettings } from '../../sdk/training/presets';
 

@@ -6,8 +6,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest
 import { InvalidOptionError } from '../../sdk/errors';
 import { writePng } from '../../sdk/images/png';
 import { createEngine, type Engine } from '../../sdk/jobs/engine';
-import { measureSubject } from '../../sdk/protocols/subject-card';
-import { cardLines, reportSubject } from '../../sdk/protocols/subject-card-report';
+import { measureSubject } from '../../sdk/protocols/card/subject-card';
+import { cardLines, reportSubject } from '../../sdk/protocols/card/subject-card-report';
 import { createRandom } from '../../sdk/random';
 import { createSubject, type NewSubject } from '../../sdk/subjects/subjects';
 import { renderScene } from '../../sdk/toybox/renderer';

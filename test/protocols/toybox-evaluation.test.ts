@@ -12,15 +12,15 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readImage } from '../../sdk/images/read-image';
 import { oracleNote } from '../../sdk/jobs/oracle-errors';
-import { toyArmNames, toyArms } from '../../sdk/protocols/toybox-arms';
+import { toyArmNames, toyArms } from '../../sdk/protocols/toybox/toybox-arms';
 import {
   evaluateToybox,
   type ToyEvaluationRequest,
   type ToyRow,
   toyDevelopmentSubjects,
   toyTestSubjects,
-} from '../../sdk/protocols/toybox-evaluation';
-import { reportToybox } from '../../sdk/protocols/toybox-report';
+} from '../../sdk/protocols/toybox/toybox-evaluation';
+import { reportToybox } from '../../sdk/protocols/toybox/toybox-report';
 import { subjectNames } from '../../sdk/subjects/subjects';
 import { CLASSES } from '../../sdk/toybox/scene';
 import type { ToySubject } from '../../sdk/toybox/toy-subject';

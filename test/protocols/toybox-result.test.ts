@@ -3,9 +3,15 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { mean } from '../../sdk/evaluation/oracle-reading';
-import { toyArmNames, toyArms } from '../../sdk/protocols/toybox-arms';
-import { type ToyRow, toyControls, toyTestSubjects } from '../../sdk/protocols/toybox-evaluation';
-import { type Finding, findings, type Measure, ofArm, photoCourse } from '../../sdk/protocols/toybox-summary';
+import { toyArmNames, toyArms } from '../../sdk/protocols/toybox/toybox-arms';
+import { type ToyRow, toyControls, toyTestSubjects } from '../../sdk/protocols/toybox/toybox-evaluation';
+import {
+  type Finding,
+  findings,
+  type Measure,
+  ofArm,
+  photoCourse,
+} from '../../sdk/protocols/toybox/toybox-summary';
 import { presets } from '../../sdk/training/presets';
 
 const root = join(import.meta.dirname, '../..');

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { SubjectReport } from '../../sdk/evaluation/subject-report';
-import { type ToyRow, toyControls } from '../../sdk/protocols/toybox-evaluation';
-import { contrast, findings, interval, ofArm, type Verdict } from '../../sdk/protocols/toybox-summary';
+import { type ToyRow, toyControls } from '../../sdk/protocols/toybox/toybox-evaluation';
+import { contrast, findings, interval, ofArm, type Verdict } from '../../sdk/protocols/toybox/toybox-summary';
 import { madeUpRow, ofSubjects, toys, wholeEvaluation } from './made-up-rows';
 
 const verdicts = (rows: readonly ToyRow[]): Record<string, Verdict> =>

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { SubjectReport } from '../../sdk/evaluation/subject-report';
 import { createEngine, type Engine } from '../../sdk/jobs/engine';
-import { evaluateToybox, toyDevelopmentSubjects } from '../../sdk/protocols/toybox-evaluation';
+import { evaluateToybox, toyDevelopmentSubjects } from '../../sdk/protocols/toybox/toybox-evaluation';
 
 let folder: string;
 let engine: Engine;

@@ -1,16 +1,16 @@
 /** The paper's evaluation as a report: our figures beside the published ones, and what keeps them from being the same. */
-import { bootstrap, type Interval, signCounts } from '../evaluation/statistics';
-import type { Block, Report, Table } from '../reports/report';
-import { lineTable, namedValues } from '../reports/tables';
-import { effectiveSettings, type TrainingSettings } from '../training/presets';
-import { classImageScheduler } from '../work/class-images';
-import { preparationWords, published } from '../work/picture-preparation';
+import { bootstrap, type Interval, signCounts } from '../../evaluation/statistics';
+import type { Block, Report, Table } from '../../reports/report';
+import { lineTable, namedValues } from '../../reports/tables';
+import { effectiveSettings, type TrainingSettings } from '../../training/presets';
+import { classImageScheduler } from '../../work/class-images';
+import { preparationWords, published } from '../../work/picture-preparation';
+import { protocolSheet } from '../protocol-sheet';
+import { writeReport } from '../write-report';
 import { type PaperEncoderKind, type PaperMeasure, type PaperMetric, paperMetrics } from './paper-measures';
 import { paperSubjects } from './paper-prompts';
 import type { PaperEvaluation } from './paper-protocol';
 import type { PaperArm } from './paper-trial';
-import { protocolSheet } from './protocol-sheet';
-import { writeReport } from './write-report';
 
 const notMeasured = 'not measured';
 

@@ -1,16 +1,16 @@
 /** What the instruments at hand see on the pictures of a card: each measure by the best of them, or by none. */
-import { cosine, squaredDistance } from '../evaluation/embedding-metrics';
-import { rmsDifference } from '../evaluation/pixels';
-import { askedClauses, showsAsked } from '../evaluation/scene-prompts';
-import { preprocess } from '../images/preprocess';
-import { readImage } from '../images/read-image';
-import type { Engine } from '../jobs/engine';
-import type { RunOptions } from '../jobs/run-options';
-import { subjectWords } from '../subjects/prompt';
-import type { Subject } from '../subjects/subjects';
-import type { CaptionClauses } from '../toybox/captions';
-import type { EncoderFile } from '../work/picture-encoder';
-import type { Embeddings } from '../work/run-embedding';
+import { cosine, squaredDistance } from '../../evaluation/embedding-metrics';
+import { rmsDifference } from '../../evaluation/pixels';
+import { askedClauses, showsAsked } from '../../evaluation/scene-prompts';
+import { preprocess } from '../../images/preprocess';
+import { readImage } from '../../images/read-image';
+import type { Engine } from '../../jobs/engine';
+import type { RunOptions } from '../../jobs/run-options';
+import { subjectWords } from '../../subjects/prompt';
+import type { Subject } from '../../subjects/subjects';
+import type { CaptionClauses } from '../../toybox/captions';
+import type { EncoderFile } from '../../work/picture-encoder';
+import type { Embeddings } from '../../work/run-embedding';
 import type { CardScene } from './card-pictures';
 
 /** Pictures are files, and known by their paths. */

@@ -1,5 +1,5 @@
 /** From ratings to the figures of DreamBench++: means over pictures, then over runs, and the product of the two. */
-import { mean } from '../evaluation/oracle-reading';
+import { mean } from '../../evaluation/oracle-reading';
 import {
   type DreamBenchCategory,
   type DreamBenchPromptType,

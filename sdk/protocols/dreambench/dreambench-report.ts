@@ -1,7 +1,9 @@
 /** DreamBench++ as a report: the published rows stand beside ours only where they may be compared. */
-import type { Block, Report, Table } from '../reports/report';
-import { lineTable, namedValues } from '../reports/tables';
-import type { PresetName } from '../training/presets';
+import type { Block, Report, Table } from '../../reports/report';
+import { lineTable, namedValues } from '../../reports/tables';
+import type { PresetName } from '../../training/presets';
+import { protocolSheet } from '../protocol-sheet';
+import { writeReport } from '../write-report';
 import {
   dreamBenchCaptions,
   dreamBenchCategories,
@@ -11,8 +13,6 @@ import {
 import type { DreamBenchEvaluation } from './dreambench-plus';
 import { judgeQuestions, type RatedMean } from './judge-scores';
 import { publishedJudge } from './openai-judge';
-import { protocolSheet } from './protocol-sheet';
-import { writeReport } from './write-report';
 
 interface PublishedRow {
   readonly name: string;

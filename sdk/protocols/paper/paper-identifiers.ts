@@ -1,15 +1,15 @@
 /** The rare words that name the paper's subjects, each another (Ruiz et al. 2023, §3.2: drawn without replacement). */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { isSingleFile } from '../checkpoint/checkpoint';
-import { clipVocabulary } from '../checkpoint/clip-vocabulary';
-import { checkpointDirectory } from '../checkpoint/diffusers-folder';
-import { openSingleFile } from '../checkpoint/single-file';
-import { openTokenizerFiles, type TokenizerFiles } from '../checkpoint/tokenizer-files';
-import { basePath } from '../jobs/base-path';
-import { createRandom } from '../random';
-import { createClipTokenizer } from '../tokenizers/clip-bpe';
-import { chooseIdentifier, identifierCandidates } from '../tokenizers/identifier';
+import { isSingleFile } from '../../checkpoint/checkpoint';
+import { clipVocabulary } from '../../checkpoint/clip-vocabulary';
+import { checkpointDirectory } from '../../checkpoint/diffusers-folder';
+import { openSingleFile } from '../../checkpoint/single-file';
+import { openTokenizerFiles, type TokenizerFiles } from '../../checkpoint/tokenizer-files';
+import { basePath } from '../../jobs/base-path';
+import { createRandom } from '../../random';
+import { createClipTokenizer } from '../../tokenizers/clip-bpe';
+import { chooseIdentifier, identifierCandidates } from '../../tokenizers/identifier';
 import { paperSubjects } from './paper-prompts';
 
 /**

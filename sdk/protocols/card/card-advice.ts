@@ -2,7 +2,7 @@
  * What a card's figures advise, each with the command to type next. Thresholds are relative to what the subject's own
  * photos and its base reach, so that they hold for any encoder and any base.
  */
-import type { Subject } from '../subjects/subjects';
+import type { Subject } from '../../subjects/subjects';
 import type { CardFigures, CoursePoint } from './card-figures';
 
 export interface Advice {

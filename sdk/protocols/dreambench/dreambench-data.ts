@@ -1,8 +1,8 @@
 /** The data of DreamBench++ (Peng et al. 2025) in a folder of the user's: a picture a subject, and nine captions. */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { InvalidOptionError, MissingFileError } from '../errors';
-import { isPicture, unreadable } from './data-pictures';
+import { InvalidOptionError, MissingFileError } from '../../errors';
+import { isPicture, unreadable } from '../data-pictures';
 
 /** With how many there are of each, as the published rows imply. */
 export const dreamBenchCategories = { animal: 45, human: 20, object: 65, style: 20 } as const;

@@ -7,7 +7,7 @@ import {
   JudgeUnreachableError,
   MissingPackageError,
   StoppedError,
-} from '../errors';
+} from '../../errors';
 import { type Judge, type JudgeReply, type JudgeTokens, takesNone } from './judge';
 
 export interface OpenAIJudgeOptions {

@@ -1,7 +1,7 @@
 /** A card's figures: what is seen on the pictures, between what comes of itself and what can be reached. */
-import { type Anchors, between, subjectScore } from '../evaluation/anchors';
-import { meanOverPairs } from '../evaluation/features';
-import { mean } from '../evaluation/oracle-reading';
+import { type Anchors, between, subjectScore } from '../../evaluation/anchors';
+import { meanOverPairs } from '../../evaluation/features';
+import { mean } from '../../evaluation/oracle-reading';
 import type { CardPicture, CardPictures, CardScene } from './card-pictures';
 import type { Sight } from './card-sight';
 

@@ -5,17 +5,17 @@
  */
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { makeFolders } from '../checkpoint/write-failure';
-import { InvalidOptionError, MissingFileError } from '../errors';
-import { photoScenePrompts, toyScenePrompts } from '../evaluation/scene-prompts';
-import { listPhotos } from '../images/list-photos';
-import { basePath } from '../jobs/base-path';
-import type { Engine } from '../jobs/engine';
-import { oracleNote } from '../jobs/oracle-errors';
-import type { RunOptions } from '../jobs/run-options';
-import { readSubject, type Subject } from '../subjects/subjects';
-import type { EncoderFile } from '../work/picture-encoder';
-import { oracleIn } from '../work/scoring-encoders';
+import { makeFolders } from '../../checkpoint/write-failure';
+import { InvalidOptionError, MissingFileError } from '../../errors';
+import { photoScenePrompts, toyScenePrompts } from '../../evaluation/scene-prompts';
+import { listPhotos } from '../../images/list-photos';
+import { basePath } from '../../jobs/base-path';
+import type { Engine } from '../../jobs/engine';
+import { oracleNote } from '../../jobs/oracle-errors';
+import type { RunOptions } from '../../jobs/run-options';
+import { readSubject, type Subject } from '../../subjects/subjects';
+import type { EncoderFile } from '../../work/picture-encoder';
+import { oracleIn } from '../../work/scoring-encoders';
 import { type Advice, adviceOn } from './card-advice';
 import {
   anchorsOf,

@@ -1,15 +1,15 @@
 /** The paper's metrics over the pictures of a run, each subject in each arm by itself. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { networkFingerprint } from '../checkpoint/fingerprint';
-import { cosine, lpipsDiversity, meanPairCosine, promptCosine } from '../evaluation/embedding-metrics';
-import { mean } from '../evaluation/oracle-reading';
-import type { Engine } from '../jobs/engine';
-import type { RunOptions } from '../jobs/run-options';
-import type { Embeddings } from '../work/run-embedding';
-import { unreadable } from './data-pictures';
-import { fingerprint } from './fingerprint';
-import { openJsonLines } from './json-lines';
+import { networkFingerprint } from '../../checkpoint/fingerprint';
+import { cosine, lpipsDiversity, meanPairCosine, promptCosine } from '../../evaluation/embedding-metrics';
+import { mean } from '../../evaluation/oracle-reading';
+import type { Engine } from '../../jobs/engine';
+import type { RunOptions } from '../../jobs/run-options';
+import type { Embeddings } from '../../work/run-embedding';
+import { unreadable } from '../data-pictures';
+import { fingerprint } from '../fingerprint';
+import { openJsonLines } from '../json-lines';
 import type { PaperPhotos } from './paper-dataset';
 import { classPrompt, paperPrompt, paperPrompts } from './paper-prompts';
 import type { PaperArm, PaperPicture, PaperTrial } from './paper-trial';

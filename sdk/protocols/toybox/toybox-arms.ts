@@ -2,9 +2,9 @@
  * What the embedded world's evaluation compares: ways to learn a subject, each the recipe with one thing changed, and two
  * ways of training (an embedding, every weight) with the rates and steps that each of them needs.
  */
-import { CLASSES } from '../toybox/scene';
-import type { ToySubject } from '../toybox/toy-subject';
-import type { PersonalizationSettings } from '../work/personalization-settings';
+import { CLASSES } from '../../toybox/scene';
+import type { ToySubject } from '../../toybox/toy-subject';
+import type { PersonalizationSettings } from '../../work/personalization-settings';
 
 export interface ToyArm {
   /** What it shows, in a line. */

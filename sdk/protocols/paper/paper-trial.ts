@@ -1,5 +1,5 @@
 /** A subject of the paper in one of the ways to learn it, and the pictures that are drawn of it. */
-import type { KeptPicture } from './draw-missing';
+import type { KeptPicture } from '../draw-missing';
 import type { PaperPhotos } from './paper-dataset';
 import { classPrompt, paperPrompt, paperPrompts } from './paper-prompts';
 

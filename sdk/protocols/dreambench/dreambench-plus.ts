@@ -3,23 +3,23 @@
  * and rated by a judge. Every picture and answer is a row when it is made, so that a run that was broken off goes on.
  */
 import { join } from 'node:path';
-import { autoencoderWeightFiles } from '../checkpoint/autoencoder-files';
-import { makeFolders } from '../checkpoint/write-failure';
-import { DreamBoothError, InvalidOptionError, TrainingDivergedError } from '../errors';
-import { autoencoderPath, baseName, basePath, embeddedBase } from '../jobs/base-path';
-import type { Engine } from '../jobs/engine';
-import { learnOnce } from '../jobs/learn-once';
-import type { RunOptions } from '../jobs/run-options';
-import { packageVersions } from '../jobs/versions';
-import { describeModel } from '../library/describe-model';
-import { deleteSubject, type Subject, subjectExists } from '../subjects/subjects';
-import { effectiveSettings, type PresetName, type TrainingSettings } from '../training/presets';
-import type { PersonalizationSettings } from '../work/personalization-settings';
-import { drawMissing, drawnAs, isDrawn, type KeptPicture } from './draw-missing';
+import { autoencoderWeightFiles } from '../../checkpoint/autoencoder-files';
+import { makeFolders } from '../../checkpoint/write-failure';
+import { DreamBoothError, InvalidOptionError, TrainingDivergedError } from '../../errors';
+import { autoencoderPath, baseName, basePath, embeddedBase } from '../../jobs/base-path';
+import type { Engine } from '../../jobs/engine';
+import { learnOnce } from '../../jobs/learn-once';
+import type { RunOptions } from '../../jobs/run-options';
+import { packageVersions } from '../../jobs/versions';
+import { describeModel } from '../../library/describe-model';
+import { deleteSubject, type Subject, subjectExists } from '../../subjects/subjects';
+import { effectiveSettings, type PresetName, type TrainingSettings } from '../../training/presets';
+import type { PersonalizationSettings } from '../../work/personalization-settings';
+import { drawMissing, drawnAs, isDrawn, type KeptPicture } from '../draw-missing';
+import { baseContents, fileHash, fingerprint } from '../fingerprint';
+import { tellGaps } from '../gaps';
+import { type JsonLines, openJsonLines } from '../json-lines';
 import { type DreamBenchReference, dreamBenchReferences, openDreamBench } from './dreambench-data';
-import { baseContents, fileHash, fingerprint } from './fingerprint';
-import { tellGaps } from './gaps';
-import { type JsonLines, openJsonLines } from './json-lines';
 import type { Judge } from './judge';
 import { type JudgeScores, judgeScores } from './judge-scores';
 import {

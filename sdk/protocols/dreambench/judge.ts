@@ -1,5 +1,5 @@
 /** A judge of pictures: conversations put to a model that sees, and the rating in its answer. */
-import { InvalidOptionError } from '../errors';
+import { InvalidOptionError } from '../../errors';
 import { type JudgeRubric, judgeRubrics } from './judge-rubrics';
 
 export type JudgePart =

@@ -1,15 +1,16 @@
 /** The embedded world's evaluation as a report. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { mean } from '../evaluation/oracle-reading';
-import type { Interval } from '../evaluation/statistics';
-import { oracleErrors, oracleNote } from '../jobs/oracle-errors';
-import { packageVersions } from '../jobs/versions';
-import type { Block, Cell, LineChart, Report, Section, Table } from '../reports/report';
-import { namedValues } from '../reports/tables';
-import type { ToySubject } from '../toybox/toy-subject';
-import { effectiveSettings } from '../training/presets';
-import type { PersonalizationSettings } from '../work/personalization-settings';
+import { mean } from '../../evaluation/oracle-reading';
+import type { Interval } from '../../evaluation/statistics';
+import { oracleErrors, oracleNote } from '../../jobs/oracle-errors';
+import { packageVersions } from '../../jobs/versions';
+import type { Block, Cell, LineChart, Report, Section, Table } from '../../reports/report';
+import { namedValues } from '../../reports/tables';
+import type { ToySubject } from '../../toybox/toy-subject';
+import { effectiveSettings } from '../../training/presets';
+import type { PersonalizationSettings } from '../../work/personalization-settings';
+import { writeReport } from '../write-report';
 import { toyArmNames, toyArms } from './toybox-arms';
 import { armSettings, distinct, isArm, isSame, sheetOf, type ToyRow, toyControls } from './toybox-evaluation';
 import {
@@ -24,7 +25,6 @@ import {
   photoCourse,
   type Verdict,
 } from './toybox-summary';
-import { writeReport } from './write-report';
 
 const measureWords = {
   CP: 'is it the very subject? 0: anyone of its class, 1: as real pictures of it',

@@ -4,12 +4,12 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { InvalidOptionError, JudgeUnreachableError, StoppedError, UnreadableImageError } from '../errors';
-import { readImage } from '../images/read-image';
-import { squashedJpeg } from '../images/squashed-jpeg';
+import { InvalidOptionError, JudgeUnreachableError, StoppedError, UnreadableImageError } from '../../errors';
+import { readImage } from '../../images/read-image';
+import { squashedJpeg } from '../../images/squashed-jpeg';
+import { fileHash } from '../fingerprint';
+import { type JsonLines, openJsonLines } from '../json-lines';
 import type { DreamBenchReference } from './dreambench-data';
-import { fileHash } from './fingerprint';
-import { type JsonLines, openJsonLines } from './json-lines';
 import {
   conversation,
   type Judge,

@@ -1,15 +1,15 @@
 /** What is drawn to judge a subject by: by itself and by its base, in the same scenes; what is there is not drawn again. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { makeFolders } from '../checkpoint/write-failure';
-import type { Engine } from '../jobs/engine';
-import type { GenerateRequest } from '../jobs/generation';
-import type { RunOptions } from '../jobs/run-options';
-import { fillPrompt } from '../subjects/prompt';
-import { snapshotFolder, snapshotSteps, snapshotsFolder } from '../subjects/snapshots';
-import type { Subject } from '../subjects/subjects';
-import { weightFilesOf } from '../subjects/weight-files';
-import { drawMissingFiles, type WantedPictures } from './draw-missing';
+import { makeFolders } from '../../checkpoint/write-failure';
+import type { Engine } from '../../jobs/engine';
+import type { GenerateRequest } from '../../jobs/generation';
+import type { RunOptions } from '../../jobs/run-options';
+import { fillPrompt } from '../../subjects/prompt';
+import { snapshotFolder, snapshotSteps, snapshotsFolder } from '../../subjects/snapshots';
+import type { Subject } from '../../subjects/subjects';
+import { weightFilesOf } from '../../subjects/weight-files';
+import { drawMissingFiles, type WantedPictures } from '../draw-missing';
 
 export interface CardPicture {
   readonly file: string;

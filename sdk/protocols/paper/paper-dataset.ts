@@ -1,8 +1,8 @@
 /** The pictures of the paper's subjects in a folder of the user's, laid out as google/dreambooth is. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { InvalidOptionError, MissingFileError } from '../errors';
-import { isPicture, unreadable } from './data-pictures';
+import { InvalidOptionError, MissingFileError } from '../../errors';
+import { isPicture, unreadable } from '../data-pictures';
 import { type PaperSubject, paperSubjects } from './paper-prompts';
 
 export interface PaperPhotos extends PaperSubject {

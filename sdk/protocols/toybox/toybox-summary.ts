@@ -1,8 +1,8 @@
 /** What the rows of the embedded world's evaluation say: means with their intervals, and the paper's directions. */
-import { mean } from '../evaluation/oracle-reading';
-import { bootstrap, type Interval, type SignCounts, signCounts } from '../evaluation/statistics';
-import type { SubjectReport } from '../evaluation/subject-report';
-import type { ToySubject } from '../toybox/toy-subject';
+import { mean } from '../../evaluation/oracle-reading';
+import { bootstrap, type Interval, type SignCounts, signCounts } from '../../evaluation/statistics';
+import type { SubjectReport } from '../../evaluation/subject-report';
+import type { ToySubject } from '../../toybox/toy-subject';
 import { distinct, isSame, type ToyRow, toyControls, usualPhotos } from './toybox-evaluation';
 
 export type Measure = keyof SubjectReport;

@@ -1,16 +1,16 @@
 /** The card of a subject as lines, and as a report with every picture beside the photo most like it. */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type ContactSheetRow, contactSheet } from '../images/contact-sheet';
-import { writePng } from '../images/png';
-import { readImage } from '../images/read-image';
-import { packageVersions } from '../jobs/versions';
-import type { Block, LineChart, Report, Section, Table } from '../reports/report';
-import type { SampleScores } from '../work/sample-scores';
+import { type ContactSheetRow, contactSheet } from '../../images/contact-sheet';
+import { writePng } from '../../images/png';
+import { readImage } from '../../images/read-image';
+import { packageVersions } from '../../jobs/versions';
+import type { Block, LineChart, Report, Section, Table } from '../../reports/report';
+import type { SampleScores } from '../../work/sample-scores';
+import { placeIn, writeReport } from '../write-report';
 import type { Measured } from './card-figures';
 import { courseScenes } from './card-pictures';
 import type { SubjectCard } from './subject-card';
-import { placeIn, writeReport } from './write-report';
 
 const sheetFile = 'contact-sheet.png';
 

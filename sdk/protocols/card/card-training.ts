@@ -1,10 +1,10 @@
 /** How a card's subject was learned, by the log that is kept with it: its loss, and what its samples were worth. */
 import { join } from 'node:path';
-import { mean } from '../evaluation/oracle-reading';
-import { snapshotSteps } from '../subjects/snapshots';
-import type { Subject } from '../subjects/subjects';
-import type { SampleScores } from '../work/sample-scores';
-import { logFile, readTrainingLog } from '../work/training-log';
+import { mean } from '../../evaluation/oracle-reading';
+import { snapshotSteps } from '../../subjects/snapshots';
+import type { Subject } from '../../subjects/subjects';
+import type { SampleScores } from '../../work/sample-scores';
+import { logFile, readTrainingLog } from '../../work/training-log';
 
 export interface CardTraining {
   /** Steps of which each loss is the mean: one step's says little, since its noise decides it. */

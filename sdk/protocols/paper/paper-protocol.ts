@@ -4,21 +4,21 @@
  * off goes on where it was.
  */
 import { join } from 'node:path';
-import { makeFolders } from '../checkpoint/write-failure';
-import { InvalidOptionError, TrainingDivergedError } from '../errors';
-import { autoencoderPath, baseName } from '../jobs/base-path';
-import type { Engine } from '../jobs/engine';
-import { learnOnce } from '../jobs/learn-once';
-import type { RunOptions } from '../jobs/run-options';
-import { packageVersions } from '../jobs/versions';
-import { subjectWords } from '../subjects/prompt';
-import { deleteSubject, subjectExists } from '../subjects/subjects';
-import { effectiveSettings, type PresetName, type TrainingSettings } from '../training/presets';
-import type { PersonalizationSettings } from '../work/personalization-settings';
-import { type Drawing, drawMissing, drawnAs, isDrawn } from './draw-missing';
-import { baseContents, fileHash, fingerprint } from './fingerprint';
-import { tellGaps } from './gaps';
-import { type JsonLines, openJsonLines } from './json-lines';
+import { makeFolders } from '../../checkpoint/write-failure';
+import { InvalidOptionError, TrainingDivergedError } from '../../errors';
+import { autoencoderPath, baseName } from '../../jobs/base-path';
+import type { Engine } from '../../jobs/engine';
+import { learnOnce } from '../../jobs/learn-once';
+import type { RunOptions } from '../../jobs/run-options';
+import { packageVersions } from '../../jobs/versions';
+import { subjectWords } from '../../subjects/prompt';
+import { deleteSubject, subjectExists } from '../../subjects/subjects';
+import { effectiveSettings, type PresetName, type TrainingSettings } from '../../training/presets';
+import type { PersonalizationSettings } from '../../work/personalization-settings';
+import { type Drawing, drawMissing, drawnAs, isDrawn } from '../draw-missing';
+import { baseContents, fileHash, fingerprint } from '../fingerprint';
+import { tellGaps } from '../gaps';
+import { type JsonLines, openJsonLines } from '../json-lines';
 import { openPaperDataset, type PaperDataset, type PaperPhotos } from './paper-dataset';
 import { paperIdentifiers } from './paper-identifiers';
 import { measurePaper, type PaperEncoders, type PaperMeasure, tryEncoders } from './paper-measures';
