@@ -84,9 +84,13 @@ export const runMeasurement: RunMeasurement = async ({ basePath, toy, models }, 
     bases.set(key, draw);
     return draw;
   };
+  // Controls, which are not drawn, are compared with the base as what stands beside them is.
+  const [beside = {}] = models.flatMap((model) =>
+    model.kind === 'base' ? [model.settings] : model.kind === 'subject' ? [model.subject.settings] : [],
+  );
   const world: ToyWorld = {
     oracle,
-    drawBase: drawBase({}),
+    drawBase: drawBase(beside),
     reconstruct: (pictures) => reconstruct(opened.base, pictures, context),
     pixelsOf: (planes) => fromPlanes(planes, { width: side, height: side }).data,
     planesOf,
