@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { WrongUse } from './failures';
 
@@ -16,5 +17,9 @@ export function encoderFiles<Kind extends string>(
   const twice = found.find(({ kind }, i) => found.findIndex((one) => one.kind === kind) !== i);
   if (twice !== undefined)
     throw new WrongUse(`--encoder ${twice.kind} is given twice: one of a kind is taken`);
+  // Told at once: an engine at work elsewhere would be waited for first.
+  const gone = found.find(({ path }) => !existsSync(path));
+  if (gone !== undefined)
+    throw new WrongUse(`--encoder ${gone.kind}=${gone.path}: nothing is there; name a folder or a file`);
   return found;
 }

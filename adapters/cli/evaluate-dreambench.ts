@@ -43,7 +43,13 @@ export async function evaluateDreamBenchCommand(
         ? undefined
         : await sdk.openJudge({
             ...given({ endpoint, model, callsPerMinute }),
-            onBusy: seldom((status) => output.say(`The judge answers ${status}: asking again …`)),
+            onBusy: seldom((status) =>
+              output.say(
+                status === null
+                  ? 'The judge has not answered for 20 s: waiting …'
+                  : `The judge answers ${status}: asking again …`,
+              ),
+            ),
           });
     const request = {
       data,
@@ -88,7 +94,7 @@ export async function evaluateDreamBenchCommand(
 }
 
 /** Half a minute apart at least. */
-function seldom(tell: (status: number) => void): (status: number) => void {
+function seldom(tell: (status: number | null) => void): (status: number | null) => void {
   let last = Number.NEGATIVE_INFINITY;
   return (status) => {
     if (performance.now() - last < 30_000) return;
@@ -128,7 +134,7 @@ function estimateLine({ calls, answered, tokens, cost, spent }: JudgingEstimate)
   const price = cost === null ? 'at a price that is not known here' : `about $${cost.toFixed(2)}`;
   const before =
     answered === 0 ? '' : ` ${answered} are answered${spent ? `, for $${spent.toFixed(2)}` : ''}.`;
-  return `Judging takes ${calls} calls: ${millions(tokens.input)} tokens in and ${millions(tokens.output)} out, ${price}.${before}`;
+  return `Judging takes ${calls} calls: ${millions(tokens.input)} tokens in and ${millions(tokens.output)} out, ${price}.${before} A question whose answer has no score is put three times at most.`;
 }
 
 /** "5/15". */

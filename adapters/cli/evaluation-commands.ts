@@ -24,7 +24,7 @@ export function addEvaluation(program: Command, around: Session, describe: Descr
   const group = describe(
     'evaluate',
     'measure how well subjects are learned',
-    'dreambooth evaluate --subject rex\n  $ dreambooth evaluate toybox --seeds 2',
+    'dreambooth evaluate --subject rex\n  $ dreambooth evaluate card --help\n  $ dreambooth evaluate toybox --help',
     program,
   );
   const way = (name: string, description: string, example: string) =>
@@ -82,7 +82,10 @@ export function addEvaluation(program: Command, around: Session, describe: Descr
   )
     .option('--subjects <n>', 'how many (default: 5)', whole)
     .option('--seeds <n>', 'how many trainings of each in the main arms (default: 3)', whole)
-    .option('--arms <name...>', 'which ways to learn (default: all)')
+    .option(
+      '--arms <name...>',
+      'which ways to learn: class-images, adapter-off, no-prior, wrong-noun, no-noun, no-captions, bare-prior, common-word, textual-inversion, full (default: all)',
+    )
     .option('--sweeps <n>', 'on how many subjects steps and numbers of photos are tried (default: 2)', whole)
     .option('--development', 'the subjects that settings may be chosen on, not those they are judged by')
     .option('--set <key=value>', 'any training setting, in every arm; may be repeated', collect)

@@ -162,7 +162,8 @@ async function readBy(
   });
 }
 
-const captionOf = ({ seed, asAsked }: DrawnPicture) => `${seed}${asAsked === false ? ', not as asked' : ''}`;
+const captionOf = ({ seed, asAsked }: DrawnPicture) =>
+  `seed ${seed}${asAsked === false ? ', not as asked' : ''}`;
 
 /** A row a prompt, its words at the left. */
 async function writeSheet(

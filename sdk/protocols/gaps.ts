@@ -5,6 +5,6 @@ import type { RunOptions } from '../jobs/run-options';
 export function tellGaps(gaps: readonly string[], there: string, run: RunOptions): void {
   const [first, ...others] = gaps;
   if (first === undefined) return;
-  const more = others.length === 0 ? '' : `; and ${others.length} more, which the report names`;
+  const more = others.length === 0 ? '' : `; and ${others.length} more gaps, which the report names`;
   run.onProgress?.({ kind: 'warning-found', message: `Going on with ${there}: ${first}${more}.` });
 }

@@ -13,10 +13,17 @@ function blockText(block: Block): string {
     case 'table':
       return [tableText(block.columns, block.rows), ...(block.note ? [block.note] : [])].join('\n\n');
     case 'chart':
-      return `${block.title}\n\n${tableText(...pointsOf(block))}`;
+      return chartText(block);
     case 'picture':
       return `![${block.caption.replace(/[[\]\\]/g, '\\$&')}](<${block.file}>)`;
   }
+}
+
+function chartText(chart: LineChart): string {
+  const [columns, rows] = pointsOf(chart);
+  return rows.length === 0
+    ? `${chart.title}: nothing to show.`
+    : `${chart.title}\n\n${tableText(columns, rows)}`;
 }
 
 function tableText(columns: readonly string[], rows: readonly (readonly Cell[])[]): string {

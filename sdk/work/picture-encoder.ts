@@ -80,7 +80,13 @@ export async function openPictureEncoder(
   if (kind === 'lpips') return lpipsEncoder(path, createSession);
   if (kind === 'dreamsim')
     throw new InvalidOptionError('encoder', `dreamsim=${path}: DreamSim is taken as an ONNX file alone.`);
-  const folder = statSync(path).isDirectory() ? path : join(path, '..');
+  const isFolder = statSync(path).isDirectory();
+  if (!isFolder && !path.endsWith('.safetensors'))
+    throw new InvalidOptionError(
+      'encoder',
+      `${kind}=${path}: this is no encoder. Give a folder with config.json and weights, its .safetensors file${kind === 'dino' ? ', or an ONNX file' : ''}.`,
+    );
+  const folder = isFolder ? path : join(path, '..');
   const config = readJsonFile(join(folder, 'config.json'), 'it says how the encoder is built');
   const tensors = openComponentWeights(folder);
   return kind === 'dino'

@@ -21,6 +21,7 @@ import type { Session } from '../../adapters/cli/session';
 import { readPngText, writePng } from '../../sdk/images/png';
 import { operations } from '../../sdk/operations/index';
 import { defineOperation } from '../../sdk/operations/operation';
+import { toyArmNames } from '../../sdk/protocols/toybox/toybox-arms';
 import { toyPhotos } from '../../sdk/toybox/toy-subject';
 import { presetNames } from '../../sdk/training/presets';
 import { call, callIn, events, type OnLine, program, startIn } from './command-line';
@@ -94,6 +95,11 @@ describe('help', () => {
     expect((await call('--help')).out).toMatch(/^ {2}pictures\b.* get a picture/m);
   });
 
+  test('of the evaluation names every arm', async () => {
+    const { out } = await call('evaluate', 'toybox', '--help');
+    expect(out.replaceAll(/\s+/g, ' ')).toContain(`${toyArmNames.join(', ')} (default: all)`);
+  });
+
   test('every command has an example that it understands itself', () => {
     const commands = createProgram(
       { stdout: process.stdout } as unknown as Session,
@@ -150,6 +156,7 @@ describe('wrong use: exit code 2, one sentence, where to look', () => {
       ['evaluate', '--subject', 'rex', '--encoder', 'clip=x', '--encoder', 'clip=y'],
       /--encoder clip is given twice/,
     ],
+    [['evaluate', '--subject', 'rex', '--encoder', 'dino=/nowhere'], /dino=\S*nowhere: nothing is there/],
     [['evaluate', 'moon'], /no way "moon" to evaluate; there are card, .*: evaluate --subject moon/],
     [['subjects', 'shwo'], /unknown command 'shwo'; did you mean show/i],
   ])('%j', async (parameters, message) => {

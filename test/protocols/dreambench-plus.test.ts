@@ -139,7 +139,7 @@ test('learned from one picture, drawn in nine captions, judged, gone on with', {
   const text = readFileSync(files[1]!, 'utf8');
   expect(text).toContain('2 of 150 references');
   expect(text).toContain("The judge's instructions are this package's own words");
-  expect(text).toContain('18 pictures were judged in every run; published: 1350');
+  expect(text).toContain('18 pictures have both scores in every run; published: 1350');
   expect(text).toContain('(<sheet.png>)');
   expect(text).not.toMatch(/0\.494|NaN|undefined/);
 });
@@ -229,7 +229,7 @@ test('a drawn picture that cannot be read is a gap, and drawn anew where it was 
   expect(evaluation.gaps.at(-1)).toBe(
     `${broken} cannot be read and was not judged: delete it, and the same command draws it anew`,
   );
-  expect(incomparabilities(evaluation).join()).toContain('8 pictures were judged in every run');
+  expect(incomparabilities(evaluation).join()).toContain('8 pictures have both scores in every run');
   rmSync(broken);
   const mended = await evaluateDreamBench(
     place.engine,

@@ -101,9 +101,9 @@ test.each<[string, Partial<DreamBenchEvaluation>, RegExp]>([
   ],
   ['another recipe', { about: { ...about, preset: 'paper' } }, /by the preset paper/],
   ['other settings', { about: { ...about, settings: { steps: 9 } } }, /preset's: steps=9/],
-  ['a picture less', { pictures: whole().pictures.slice(1) }, /1350 pictures were judged/],
-  ['an answer less', { answers: whole().answers.slice(1) }, /1349 pictures were judged/],
-  ['a run less', { answers: whole().answers.filter(({ run }) => run < 2) }, /0 pictures were judged/],
+  ['a picture less', { pictures: whole().pictures.slice(1) }, /1350 pictures have both scores/],
+  ['an answer less', { answers: whole().answers.slice(1) }, /1349 pictures have both scores/],
+  ['a run less', { answers: whole().answers.filter(({ run }) => run < 2) }, /0 pictures have both scores/],
   [
     'an endpoint that may call its model what it likes',
     { about: withJudge({ endpoint: 'http://127.0.0.1:8000/v1' }) },

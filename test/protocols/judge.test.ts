@@ -213,7 +213,10 @@ describe('no score, which is counted and never 0', () => {
   test.each(['silence', 'stall'] as const)('%s; it is asked again at the next start', async (kind) => {
     place.server.behave = ({ body }) =>
       JSON.stringify(body).includes('Brushwork') ? kind : { say: 'Score: 2' };
-    const { answers } = await ask(await judge({ timeout: 150, retries: 0 }));
+    const told: (number | null)[] = [];
+    const onBusy = (status: number | null) => told.push(status);
+    const { answers } = await ask(await judge({ timeout: 150, retries: 0, onBusy }));
+    expect(told).toEqual([null]);
     expect(answers.map(({ score, why }) => score ?? why)).toEqual([2, 2, 'time-out', 2]);
     place.server.behave = () => ({ say: 'Score: 4' });
     const before = place.server.asked.length;
@@ -226,7 +229,7 @@ describe('no score, which is counted and never 0', () => {
 test('busy: it waits as long as it is told and tries again', async () => {
   place.server.behave = (_, n) =>
     n === 0 ? { status: 429, headers: { 'retry-after-ms': '20' } } : { say: 'Score: 3' };
-  const told: number[] = [];
+  const told: (number | null)[] = [];
   const { answers } = await ask(await judge({ onBusy: (status) => told.push(status) }));
   expect(answers.map(({ score }) => score)).toEqual([3, 3, 3, 3]);
   expect(place.server.asked).toHaveLength(5);

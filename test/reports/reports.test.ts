@@ -132,6 +132,13 @@ test('Markdown: a chart is the table of its points, a picture lies beside', () =
   expect(text).not.toContain('NaN');
 });
 
+test('Markdown: a chart of nothing says so, as the page does', () => {
+  const chart = { kind: 'chart', title: 'CP', x: 'steps', y: 'share', series: [] } as const;
+  const report = { title: 'T', summary: '', sections: [{ heading: 'Over the steps', blocks: [chart] }] };
+  expect(markdownReport(report)).toContain('CP: nothing to show.');
+  expect(markdownReport(report)).not.toContain('|');
+});
+
 test('a list has no names of rows', () => {
   const html = htmlReport(report({ kind: 'table', columns: [''], rows: [['a sentence']] }));
   expect(html).toContain('>a sentence</td>');

@@ -342,6 +342,12 @@ describe('what cannot be compared', () => {
     );
   });
 
+  test('a file that is neither weights nor ONNX is told by its own name', async () => {
+    const path = join(folder, 'README.md');
+    writeFileSync(path, '# No encoder');
+    await expect(embed('dino', path, [])).rejects.toThrow(/dino=\S*README\.md: this is no encoder\./);
+  });
+
   test('weights that are not those of LPIPS, told without a picture', async () => {
     await expect(embed('lpips', join(dino, 'model.safetensors'), [])).rejects.toThrow(
       expect.objectContaining({ code: 'missing-weight' }),

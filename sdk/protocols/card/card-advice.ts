@@ -103,7 +103,7 @@ export function adviceOn(
           }
         : {
             finding: 'identity-weak',
-            words: `Identity is weak (${percent(identity.share!)} of the way from anyone of its class to its photos): more steps${leaks ? ', from the beginning, since its class has come along' : ''}.`,
+            words: `Identity is weak (${percent(identity.share!)} of the way from anyone of its class to its photos): ${leaks ? 'more steps, in one training with what follows' : 'more steps'}.`,
             command: leaks
               ? again(`${prior} --steps ${steps + more}`)
               : `${learn} --continue ${name} --steps ${more}`,

@@ -34,6 +34,9 @@ export function cardLines({
 }: SubjectCard): string[] {
   const { identity, promptFollowing, leakage } = figures;
   const line = (name: string, value: string, words: string) => `${name.padEnd(18)}${value.padEnd(8)}${words}`;
+  // As the course has it: by its share where that is known.
+  const part = (value: number | null, { anchors }: Measured) =>
+    value === null || anchors === null ? shown(value) : percent(value);
   return [
     line('identity', shown(identity.value), anchored(identity, 'anyone of its class', 'its own photos')),
     line(
@@ -58,7 +61,7 @@ export function cardLines({
       line(
         `step ${steps}`,
         shown(score),
-        `identity ${shown(is)}, prompt following ${shown(follows)}${steps === best ? ', the best' : ''}`,
+        `identity ${part(is, identity)}, prompt following ${part(follows, promptFollowing)}${steps === best ? ', the best (a tenth is chance)' : ''}`,
       ),
     ),
     ...(oracle === null ? [] : [oracle]),
@@ -137,7 +140,7 @@ function figureTable({ figures, instruments, oracle }: SubjectCard): Table {
         instruments.likeness,
       ),
       plain('share of pictures that are nearly a photo', figures.copies, null, instruments.likeness),
-      plain('identity × prompt following', figures.score, 1, ''),
+      plain('identity × prompt following, by their shares', figures.score, 1, ''),
     ],
     note: `Identity comes of itself as anyone of its class has it in the base, and can be as high as among the photos; prompts are followed of themselves as the photos do, and as well as the base follows them; the likeness of a picture to a photo can be as high as a photo has it to the next.${oracle === null ? '' : ` ${oracle}`}`,
   };

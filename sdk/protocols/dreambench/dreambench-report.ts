@@ -182,10 +182,10 @@ export function incomparabilities({ about, answers, pictures, stopped }: DreamBe
     found.push(`Settings other than the preset's: ${namedValues(about.settings)}.`);
   if (!about.complete) found.push('References are missing, left out, or not those that were published.');
   const whole = dreamBenchReferences * dreamBenchCaptions;
-  const asked = askedThroughout(answers, runs);
-  if (pictures.length !== whole || asked !== whole)
+  const rated = ratedThroughout(answers, runs);
+  if (pictures.length !== whole || rated !== whole)
     found.push(
-      `${asked} pictures were judged in every run; published: ${whole}, which is ${dreamBenchReferences} × ${dreamBenchCaptions}.${stopped === null ? '' : ` It ended early: ${stopped}.`}`,
+      `${rated} pictures have both scores in every run; published: ${whole}, which is ${dreamBenchReferences} × ${dreamBenchCaptions}.${stopped === null ? '' : ` It ended early: ${stopped}.`}`,
     );
   const without = answers.filter(({ score }) => score === null).length;
   if (without > 0) found.push(`${without} of ${answers.length} questions have no score.`);
@@ -210,10 +210,11 @@ function otherAutoencoder(
       ];
 }
 
-/** Of how many pictures both questions were put in each run. */
-function askedThroughout(answers: DreamBenchEvaluation['answers'], runs: number): number {
+/** How many pictures have a score for both questions in each run. */
+function ratedThroughout(answers: DreamBenchEvaluation['answers'], runs: number): number {
   const counts = new Map<string, number>();
-  for (const { reference, prompt } of answers) {
+  for (const { reference, prompt, score } of answers) {
+    if (score === null) continue;
     const picture = `${reference} ${prompt}`;
     counts.set(picture, (counts.get(picture) ?? 0) + 1);
   }
@@ -310,7 +311,10 @@ function madeTable({ about, spent }: DreamBenchEvaluation): Table {
       ['which is in all', namedValues(recipe)],
       ['drawn by', namedValues({ ...drawing, ...drawn, seed })],
       ['judge', judge === null ? 'none' : namedValues(judge)],
-      ['cost of judging', spent === null ? 'not known' : `$${spent.toFixed(2)}`],
+      [
+        'cost of judging, by all judges in this folder',
+        spent === null ? 'not known' : `$${spent.toFixed(2)}`,
+      ],
       ['versions', namedValues(versions)],
     ],
   };

@@ -1,6 +1,6 @@
 /** A judge behind any endpoint that speaks OpenAI's chat completions, by OpenAI's own client. */
 import { setMaxListeners } from 'node:events';
-import { setTimeout } from 'node:timers/promises';
+import { setTimeout as wait } from 'node:timers/promises';
 import {
   InvalidOptionError,
   JudgeAccessError,
@@ -25,19 +25,21 @@ export interface OpenAIJudgeOptions {
   readonly timeout?: number;
   /** Calls a minute at most, repeats of those that a busy endpoint did not answer apart; default: as many as there are. */
   readonly callsPerMinute?: number;
-  /** Told each answer 429 or from 500 on, after which it is asked again; with its status. */
-  readonly onBusy?: (status: number) => void;
+  /** Told each answer 429 or from 500 on, after which it is asked again, with its status; null: no answer for 20 s. */
+  readonly onBusy?: (status: number | null) => void;
 }
 
 export const publishedJudge = 'gpt-4o-2024-05-13';
 const openAI = 'https://api.openai.com/v1';
+/** After so many ms without an answer the caller is told. */
+const slow = 20_000;
 
 /**
  * Rejects with MissingPackageError where `openai` is not installed, JudgeAccessError where OpenAI's endpoint has no key
  * or the key cannot be one, InvalidOptionError for what is no address. Asks nothing yet.
  */
 export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge> {
-  const { model = publishedJudge, temperature = 1, callsPerMinute } = options;
+  const { model = publishedJudge, temperature = 1, callsPerMinute, timeout = 120_000 } = options;
   // What was asked of one was asked of the other.
   const endpoint = (options.endpoint ?? openAI).replace(/\/+$/, '');
   checkEndpoint(endpoint);
@@ -62,14 +64,23 @@ export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge
     apiKey: key || 'none',
     baseURL: endpoint,
     maxRetries: options.retries ?? 10,
-    timeout: options.timeout ?? 120_000,
+    timeout,
     async fetch(url, init) {
-      const response = await fetch(url as string, { ...(init as object), dispatcher });
-      const { status, statusText, headers } = response;
-      if (status === 429 || status >= 500) options.onBusy?.(status);
-      // Read here, where a body that stalls or breaks off is a call that the client repeats.
-      const body = await response.arrayBuffer();
-      return new Response(body.byteLength === 0 ? null : body, { status, statusText, headers: [...headers] });
+      const patience = setTimeout(() => options.onBusy?.(null), Math.min(slow, timeout / 2));
+      try {
+        const response = await fetch(url as string, { ...(init as object), dispatcher });
+        const { status, statusText, headers } = response;
+        if (status === 429 || status >= 500) options.onBusy?.(status);
+        // Read here, where a body that stalls or breaks off is a call that the client repeats.
+        const body = await response.arrayBuffer();
+        return new Response(body.byteLength === 0 ? null : body, {
+          status,
+          statusText,
+          headers: [...headers],
+        });
+      } finally {
+        clearTimeout(patience);
+      }
     },
     // What goes to and fro, the key among it, is nobody's to read.
     logLevel: 'off',
@@ -83,7 +94,7 @@ export async function openJudge(options: OpenAIJudgeOptions = {}): Promise<Judge
       try {
         const { data } = await client.models.list({
           maxRetries: 2,
-          timeout: 20_000,
+          timeout: slow + 1000,
           ...(signal && { signal }),
         });
         // A name may stand for a model that is listed by another.
@@ -241,7 +252,7 @@ function paced(callsPerMinute: number | undefined) {
     const turn = Math.max(now, next);
     next = turn + 60_000 / callsPerMinute;
     try {
-      await setTimeout(turn - now, undefined, signal ? { signal } : {});
+      await wait(turn - now, undefined, signal ? { signal } : {});
     } catch (cause) {
       throw new StoppedError(null, { cause });
     }

@@ -174,7 +174,8 @@ const armWords = (rows: readonly ToyRow[], shown: readonly ToyRow['arm'][]): Tab
   rows: shown.map((arm) => {
     const seconds = learningTime(ofArm(rows, arm));
     const settings = isArm(arm) ? namedValues(toyArms[arm].settings, '') : '';
-    return [arm, wordsOf(arm), settings, seconds > 0 ? `${seconds.toFixed(0)} s` : ''];
+    const time = seconds > 0 ? `${seconds.toFixed(0)} s` : isArm(arm) ? 'not known: broken off' : '';
+    return [arm, wordsOf(arm), settings, time];
   }),
 });
 

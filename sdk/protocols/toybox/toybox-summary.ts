@@ -189,6 +189,7 @@ const wasRun = (contrasts: readonly Contrast[]) => contrasts.every(({ difference
 
 /** Of fewer subjects an interval is no more than their range. */
 const fewestSubjects = 3;
+const fewWords = `nothing is concluded of fewer than ${fewestSubjects} subjects`;
 const tooFew = (contrasts: readonly Contrast[]) =>
   contrasts.some(({ subjects: { greater, smaller, equal } }) => greater + smaller + equal < fewestSubjects);
 
@@ -196,7 +197,7 @@ const tooFew = (contrasts: readonly Contrast[]) =>
 function mostSubjects(...groups: (readonly Wanted[])[]): Pick<Finding, 'verdict' | 'seen'> {
   const contrasts = groups.flat();
   if (!wasRun(contrasts)) return { verdict: 'not run', seen: '' };
-  if (tooFew(contrasts)) return { verdict: 'inconclusive', seen: shown(contrasts) };
+  if (tooFew(contrasts)) return { verdict: 'inconclusive', seen: `${shown(contrasts)}; ${fewWords}` };
   const holds = contrasts.every(({ wanted, measure, subjects: { greater, smaller, equal } }) => {
     const right = (wanted > 0 ? greater : smaller) + (measure === 'DIV' ? equal : 0);
     return right >= 0.8 * (greater + smaller + equal);
@@ -207,7 +208,7 @@ function mostSubjects(...groups: (readonly Wanted[])[]): Pick<Finding, 'verdict'
 /** Holds where the whole interval of the difference is on the right side; fails where one is on the wrong. */
 function inTheMean(contrasts: readonly Wanted[]): Pick<Finding, 'verdict' | 'seen'> {
   if (!wasRun(contrasts)) return { verdict: 'not run', seen: '' };
-  if (tooFew(contrasts)) return { verdict: 'inconclusive', seen: shown(contrasts) };
+  if (tooFew(contrasts)) return { verdict: 'inconclusive', seen: `${shown(contrasts)}; ${fewWords}` };
   const verdicts = contrasts.map(({ wanted, orSame, difference: { low, high } }): Verdict => {
     if (wanted === 0) return low === 0 && high === 0 ? 'pass' : 'fail';
     const [near, far] = wanted > 0 ? [low, high] : [-high, -low];
@@ -230,7 +231,8 @@ function learns(rows: readonly ToyRow[]): Finding {
   if (!wasRun([CP, PF])) return { ...about, verdict: 'not run', seen: '' };
   const holds = CP.difference.mean >= 0.5 && PF.difference.mean >= -0.15;
   const verdict = tooFew([CP, PF]) ? 'inconclusive' : holds ? 'pass' : 'fail';
-  return { ...about, verdict, seen: shown([CP, PF]) };
+  const seen = shown([CP, PF]);
+  return { ...about, verdict, seen: tooFew([CP, PF]) ? `${seen}; ${fewWords}` : seen };
 }
 
 interface Change {
