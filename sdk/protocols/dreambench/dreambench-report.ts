@@ -3,6 +3,7 @@ import type { Block, Report, Table } from '../../reports/report';
 import { lineTable, namedValues } from '../../reports/tables';
 import type { PresetName } from '../../training/presets';
 import { protocolSheet } from '../protocol-sheet';
+import { recipeRows } from '../recipe-rows';
 import { writeReport } from '../write-report';
 import {
   dreamBenchCaptions,
@@ -299,16 +300,12 @@ const noScoreTable = ({ answers, scores }: DreamBenchEvaluation): Table => ({
 });
 
 function madeTable({ about, spent }: DreamBenchEvaluation): Table {
-  const { base, vae, preset, settings, recipe, drawing, drawn, seed, judge, versions } = about;
+  const { drawing, drawn, seed, judge, versions } = about;
   return {
     kind: 'table',
     columns: ['', ''],
     rows: [
-      ['base', base],
-      ['autoencoder', vae ?? "the base's own"],
-      ['preset', preset],
-      ['settings over it', namedValues(settings)],
-      ['which is in all', namedValues(recipe)],
+      ...recipeRows(about),
       ['drawn by', namedValues({ ...drawing, ...drawn, seed })],
       ['judge', judge === null ? 'none' : namedValues(judge)],
       [

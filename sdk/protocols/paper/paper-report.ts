@@ -6,6 +6,7 @@ import { effectiveSettings, type TrainingSettings } from '../../training/presets
 import { classImageScheduler } from '../../work/class-images';
 import { preparationWords, published } from '../../work/picture-preparation';
 import { protocolSheet } from '../protocol-sheet';
+import { recipeRows } from '../recipe-rows';
 import { writeReport } from '../write-report';
 import { type PaperEncoderKind, type PaperMeasure, type PaperMetric, paperMetrics } from './paper-measures';
 import { paperSubjects } from './paper-prompts';
@@ -201,16 +202,12 @@ const subjectTable = (
 };
 
 function settingsTable({ about, measures }: PaperEvaluation): Table {
-  const { base, vae, preset, settings, recipe, seed, drawn, classPictures, withIdentifier, versions } = about;
+  const { seed, drawn, classPictures, withIdentifier, versions } = about;
   return {
     kind: 'table',
     columns: ['', ''],
     rows: [
-      ['base', base],
-      ['autoencoder', vae ?? "the base's own"],
-      ['preset', preset],
-      ['settings over it', namedValues(settings)],
-      ['which is in all', namedValues(recipe)],
+      ...recipeRows(about),
       ['seed of the trainings', String(seed)],
       ['drawn by', drawn === null ? 'not known' : namedValues(drawn)],
       ['pictures of the bare class', String(classPictures)],
