@@ -58,6 +58,8 @@ export interface Answer extends Judgement, Rating {
   readonly reference: string;
   /** USD, at the price of the time; null where none was known. */
   readonly cost: number | null;
+  /** Paid for, and not the question's answer: that came before, or is still to come. */
+  readonly paidOnly?: true;
 }
 
 export interface JudgedPicture {
@@ -152,12 +154,9 @@ export function foretell(
   return estimate;
 }
 
-/**
- * A judge that was too slow is asked again; what it would not or could not say stays said. What was paid for and answers
- * nothing is a row of a time-out, too.
- */
+/** A judge that was too slow is asked again; what it would not or could not say stays said. */
 const answersIn = ({ kept }: Account): Map<string, Answer> =>
-  new Map(kept.rows.flatMap((row) => (row.why === 'time-out' ? [] : [[row.key, row]])));
+  new Map(kept.rows.flatMap((row) => (row.why === 'time-out' || row.paidOnly ? [] : [[row.key, row]])));
 
 function estimateOf(
   { hasPrice, spent, cost }: Account,
@@ -248,9 +247,9 @@ export async function judgeAll(
       const expected = expectedCost(item.question);
       underway += expected;
       let paidFor: Judgement | null = null;
-      const keep = (judgement: Judgement): Answer => {
+      const keep = (judgement: Judgement, as: Pick<Answer, 'paidOnly'> = {}): Answer => {
         const price = cost(judgement.tokens);
-        const answer = { ...placeOf(item), ...judgement, cost: hasPrice ? price : null };
+        const answer = { ...placeOf(item), ...judgement, ...as, cost: hasPrice ? price : null };
         spent += price;
         paid += price;
         // What costs nothing says nothing of the others.
@@ -285,13 +284,13 @@ export async function judgeAll(
         }
         paidFor = null;
         // What was said before stays said.
-        if (wasTaken(item)) keep({ ...judgement, score: null, why: 'time-out' });
+        if (wasTaken(item)) keep(judgement, { paidOnly: true });
         else settle(judgement);
         if (!isSilence) for (const rejection of rejections.splice(0)) rejection.keep();
         if (silence >= Math.max(mostSilence, concurrency)) throw silent(judge, silence);
       } catch (error) {
         // Replies that came before are paid for; the question is put again at the next start.
-        if (paidFor !== null) keep({ ...(paidFor as Judgement), why: 'time-out' });
+        if (paidFor !== null) keep(paidFor, { paidOnly: true });
         failure ??= signal?.aborted ? new StoppedError(null, { cause: error }) : error;
       } finally {
         underway -= expected;
